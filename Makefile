@@ -1,0 +1,69 @@
+# The verbs of the hub. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.SUFFIXES:
+bin := .venv/bin
+sources := libs services cli tests scripts
+unexport PYTHONDONTWRITEBYTECODE                  # without compiled files every start of a service takes twice as long
+
+.PHONY: help
+help:  ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup:  ## make .venv from the locked pins (nothing to do the second time)
+	@scripts/setup.sh
+
+.PHONY: up
+up: setup  ## start the hub; Ctrl-C drains and ends it
+	@exec $(bin)/cortex up
+
+.PHONY: demo
+demo: setup  ## show the whole journey on the running hub
+	@$(bin)/cortex demo
+
+.PHONY: test
+test: setup  ## unit and integration tests, in parallel, in random order
+	@$(bin)/pytest -q -n 2 --dist worksteal
+
+.PHONY: format
+format: setup  ## format the code
+	@$(bin)/ruff format $(sources)
+	@$(bin)/ruff check -q --fix-only $(sources)
+
+.PHONY: lint
+lint: setup  ## format, lint, strict types, import contracts
+	@$(bin)/ruff format --check -q $(sources) || { echo 'make format would change the files above'; exit 1; }
+	@$(bin)/ruff check -q $(sources)
+	@$(bin)/mypy libs/*/src services/*/src cli/src
+	@$(bin)/lint-imports --no-cache
+
+.PHONY: check
+check: lint test  ## everything a commit must pass
+
+.PHONY: coverage
+coverage: setup  ## tests with line and branch coverage
+	@$(bin)/pytest -q -n 2 --dist worksteal --cov --cov-report=term --cov-report=html
+
+.PHONY: watch
+watch: setup  ## run the tests of what changes, as it changes
+	@$(bin)/watchfiles --filter python '$(bin)/pytest -q -x --ff -m "not hub"' libs services cli tests
+
+.PHONY: build
+build: setup  ## wheels of all packages, in dist/
+	@rm -rf dist && mkdir dist
+	@for package in libs/* services/* cli; do $(bin)/uv build -q --wheel --no-build-isolation --python $(bin)/python -o dist $$package; done
+	@ls -1 dist
+
+.PHONY: alone
+alone: setup  ## install each service by its own lock alone, import it, run its tests
+	@scripts/alone.sh
+
+.PHONY: lock
+lock: setup  ## resolve the pins again (UPGRADE=1: newer ones)
+	@scripts/lock.sh
+
+.PHONY: clean
+clean:  ## remove what can be made again (the hub's state stays)
+	@rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage

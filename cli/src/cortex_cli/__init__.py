@@ -1,0 +1,1 @@
+"""The cortex command: the only program that knows all services, by their address."""

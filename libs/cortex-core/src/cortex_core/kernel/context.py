@@ -1,0 +1,78 @@
+"""What travels with the work: trace, tenant, principal, request id, deadline. One context variable holds one frozen value.
+
+Owns the W3C trace-context text (https://www.w3.org/TR/trace-context/). Refuses to know where it came from: the chassis
+fills it from headers, the bus from envelopes.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+DEFAULT_TENANT: Final = "public"
+
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """Where we are in a trace: ids as lower-case hexadecimal text (32 and 16 digits), and whether it is sampled."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool = True
+    state: str = ""  # tracestate, passed on as it came
+
+    @classmethod
+    def new(cls, *, sampled: bool = True) -> Self:
+        return cls(os.urandom(16).hex(), os.urandom(8).hex(), sampled)
+
+    @classmethod
+    def parse(cls, traceparent: str | None, tracestate: str = "") -> Self | None:
+        """What the header says, or None where it is absent or malformed (the specification: then start anew)."""
+        match = _TRACEPARENT.fullmatch(traceparent or "")
+        if match is None:
+            return None
+        version, trace_id, span_id, flags, rest = match.groups()
+        if version == "ff" or (version == "00" and rest) or not int(trace_id, 16) or not int(span_id, 16):
+            return None
+        return cls(trace_id, span_id, bool(int(flags, 16) & 1), tracestate)
+
+    @property
+    def traceparent(self) -> str:
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One piece of work's surroundings. `deadline` is a reading of the process's monotonic clock, in seconds."""
+
+    trace: TraceContext | None = None
+    tenant: str = DEFAULT_TENANT
+    principal: str | None = None
+    request_id: str | None = None
+    deadline: float | None = None
+    baggage: dict[str, str] = field(default_factory=dict)
+
+
+_EMPTY: Final = Context()
+_context: ContextVar[Context] = ContextVar("cortex_context", default=_EMPTY)
+
+
+def current() -> Context:
+    """The context of the running task; an empty one (tenant `public`) outside of any."""
+    return _context.get()
+
+
+@contextmanager
+def use_context(context: Context | None = None, **changes: Any) -> Iterator[Context]:
+    """Within the block, `current()` is `context` (default: the current one) with `changes` made to it."""
+    chosen = replace(context if context is not None else _context.get(), **changes)
+    token = _context.set(chosen)
+    try:
+        yield chosen
+    finally:
+        _context.reset(token)

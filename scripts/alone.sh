@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# In one environment every package can import every dependency. Here each service gets one of its own, by its own lock, and
+# has to import and pass its tests in it: a dependency that is used but not declared fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=$PWD/.venv/bin/uv
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+
+for service in services/*/; do
+  name=$(basename "$service")
+  python=$place/$name/bin/python
+  "$uv" venv -q --python .venv/bin/python "$place/$name"
+  "$uv" pip sync -q --python "$python" --require-hashes "requirements/$name.lock"
+  "$uv" pip install -q --python "$python" --no-deps --no-index --find-links dist cortex-core cortex-contracts "cortex-$name"
+  "$python" -c "import cortex_$name.main"
+  "$uv" pip install -q --python "$python" --require-hashes -r requirements/testing.lock
+  printf '%-14s' "$name"
+  "$python" -m pytest -q -p no:cacheprovider "services/$name" 2>&1 | tail -n 1
+done

@@ -1,0 +1,1 @@
+"""The analytics service of Cortex Hub: figures from events."""

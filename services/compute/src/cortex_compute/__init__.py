@@ -1,0 +1,1 @@
+"""The compute service of Cortex Hub: image processing in WebAssembly."""

@@ -1,0 +1,1 @@
+"""The gateway of Cortex Hub: the way in."""

@@ -1,0 +1,1 @@
+"""The notification service of Cortex Hub: live events over WebSockets."""

@@ -1,0 +1,1 @@
+"""The order service of Cortex Hub: event-sourced orders and their payment."""

@@ -1,0 +1,1 @@
+"""The storage service of Cortex Hub: content-addressed files."""
