@@ -1,0 +1,156 @@
+"""Log lines: one JSON object a line, with the trace, the tenant and the request they belong to.
+
+Owns the format and its destination. Refuses to show secrets (`redaction`): values by their names, credentials inside
+text by their shape, an exception's frames without their locals. A line that cannot be written is counted, never raised:
+the work goes on. Python's own `logging` (uvicorn, asyncio, any library) is routed into the same lines.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from typing import Any, Final, Self, TextIO
+
+import orjson
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+
+from cortex_core.kernel.clock import rfc3339
+from cortex_core.kernel.context import current
+from cortex_core.observability.redaction import redact_fields
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_HEAD: Final = frozenset({"time", "level", "event", "service", "logger", "trace_id", "span_id", "tenant", "request_id"})
+
+
+class _Output:
+    """Where lines go. One a process; `configure_logging` sets it. `lost` counts lines that could not be written."""
+
+    def __init__(self) -> None:
+        self.service: str | None = None
+        self.level = _LEVELS["info"]
+        self.stream: TextIO | None = None  # None: whatever sys.stdout is at that moment
+        self.lost = 0
+
+    def write(self, line: str) -> None:
+        stream = self.stream or sys.stdout
+        try:
+            stream.write(line + "\n")  # in one call, so that lines of several threads stay whole
+            stream.flush()
+        except (OSError, ValueError):  # the reader has gone, or the stream is closed: no reason to fail a request
+            self.lost += 1
+
+    debug = info = warning = error = critical = write
+
+
+_output: Final = _Output()
+_frames: Final = ExceptionDictTransformer(show_locals=False, max_frames=30, suppress=())
+
+
+def _with_exception(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """`exc_info` (True, an exception, or a triple) becomes the field `exception`: types, messages, frames, causes."""
+    given = event.pop("exc_info", None)
+    if isinstance(given, BaseException):
+        given = (type(given), given, given.__traceback__)
+    elif given and not isinstance(given, tuple):
+        given = sys.exc_info()
+    if given and given[1] is not None:
+        event["exception"] = _frames(given)
+    return event
+
+
+def _with_surroundings(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The line's head in its fixed order; whatever the caller named like a part of the head gets a `_` behind it."""
+    context = current()
+    head = {
+        "time": rfc3339(datetime.now(UTC)),
+        "level": method,
+        "event": event.pop("event"),
+        "service": _output.service,
+        "logger": event.pop("_logger"),
+        "trace_id": context.trace.trace_id if context.trace else None,
+        "span_id": context.trace.span_id if context.trace else None,
+        "tenant": context.tenant,
+        "request_id": context.request_id,
+    }
+    line = {name: value for name, value in head.items() if value is not None}
+    for name, value in event.items():
+        line[f"{name}_" if name in _HEAD else name] = value
+    return line
+
+
+def _without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return redact_fields(event)
+
+
+def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(event).decode()
+    except TypeError:  # a lone surrogate in some text; the slow way escapes it
+        return json.dumps(event)
+
+
+_PROCESSORS: Final = (_with_exception, _with_surroundings, _without_secrets, _as_json)
+
+
+class Logger(structlog.BoundLoggerBase):
+    """Says what happened: `Logger.get("orders").info("order placed", order_id=…)`.
+
+    The event is a constant sentence; what varies goes into fields. `bind` gives a logger that adds fields to each line.
+    Works before `configure_logging`, in the same format, at level `info`.
+    """
+
+    @classmethod
+    def get(cls, name: str) -> Self:
+        return cls(_output, _PROCESSORS, {"_logger": name})
+
+    def debug(self, event: str, /, **fields: Any) -> None:
+        if _output.level <= 10:
+            self._proxy_to_logger("debug", event, **fields)
+
+    def info(self, event: str, /, **fields: Any) -> None:
+        if _output.level <= 20:
+            self._proxy_to_logger("info", event, **fields)
+
+    def warning(self, event: str, /, **fields: Any) -> None:
+        if _output.level <= 30:
+            self._proxy_to_logger("warning", event, **fields)
+
+    def error(self, event: str, /, **fields: Any) -> None:
+        if _output.level <= 40:
+            self._proxy_to_logger("error", event, **fields)
+
+    def critical(self, event: str, /, **fields: Any) -> None:
+        self._proxy_to_logger("critical", event, **fields)
+
+    def exception(self, event: str, /, **fields: Any) -> None:
+        """An error with the exception being handled."""
+        self.error(event, **{"exc_info": True, **fields})
+
+
+class _Bridge(logging.Handler):
+    """Python's own logging, in our lines. The message's arguments are text by then: only their shape is scrubbed."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event = record.getMessage()
+        except (TypeError, ValueError):
+            event = str(record.msg)  # arguments that do not fit their format: say what can be said
+        level = next((name for name, least in reversed(_LEVELS.items()) if record.levelno >= least), "debug")
+        getattr(Logger.get(record.name), level)(event, **({"exc_info": record.exc_info} if record.exc_info else {}))
+
+
+def configure_logging(*, service: str, level: str = "info", stream: TextIO | None = None) -> None:
+    """From now on every line names `service`, starts at `level`, and goes to `stream` (default: standard output).
+
+    May be called again; the last call holds. Raises ValueError for a level that is none.
+    """
+    if level not in _LEVELS:
+        raise ValueError(f"level must be one of {', '.join(_LEVELS)}, not {level!r}")
+    _output.service, _output.level, _output.stream = service, _LEVELS[level], stream
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
+        root.removeHandler(handler)
+    root.addHandler(_Bridge())
+    root.setLevel(_output.level)

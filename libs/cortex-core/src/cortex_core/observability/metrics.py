@@ -1,0 +1,176 @@
+"""Figures: counters, gauges and histograms over prometheus_client, in a registry of their own.
+
+Owns what Prometheus scrapes from this process. Promises bounded memory: a label takes at most `max_values` different
+values, further ones become `other`, and how often that happened is itself a figure
+(`cortex_hub_metric_overflow_total`).
+Bind label children once where a path is hot: `errors = requests.labels(status="500")`. Next: merging several workers.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Self, TypeVar, cast
+
+import prometheus_client as prometheus
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+PROMETHEUS_CONTENT_TYPE: Final = prometheus.exposition.CONTENT_TYPE_PLAIN_0_0_4
+OTHER: Final = "other"
+DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+Native = TypeVar("Native", prometheus.Counter, prometheus.Gauge, prometheus.Histogram)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a name was first created as; creating it again must say the same."""
+
+    kind: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        buckets = f", buckets {list(self.buckets)}" if self.buckets else ""
+        return f"a {self.kind} with labels {list(self.labels)}{buckets}"
+
+
+class _Labelled(Generic[Native]):
+    """A metric, or one child of it. With label names still open only `labels` can be called."""
+
+    def __init__(self, native: Native, labels: tuple[str, ...], max_values: int, overflow: prometheus.Counter) -> None:
+        self._native: Native = native
+        self._labels = labels
+        self._max_values = max_values
+        self._overflow = overflow
+        self._seen: tuple[set[str], ...] = tuple(set() for _ in labels)
+        self._children: dict[tuple[str, ...], Self] = {}
+
+    def labels(self, **values: object) -> Self:
+        """The child with these label values, always the same object. Raises ValueError for names not declared."""
+        if len(values) != len(self._labels) or not all(name in values for name in self._labels):
+            raise ValueError(f"{self._native._name} has the labels {list(self._labels)}, not {sorted(values)}")
+        wanted = tuple(str(values[name]) for name in self._labels)
+        child = self._children.get(wanted)
+        return child if child is not None else self._new_child(wanted)
+
+    def _new_child(self, wanted: tuple[str, ...]) -> Self:
+        kept = tuple(map(self._bounded, range(len(wanted)), wanted))
+        child = self._children.get(kept)
+        if child is None:
+            native: Any = self._native.labels(*kept)
+            child = self._children[kept] = type(self)(native, (), self._max_values, self._overflow)
+        return child
+
+    def _bounded(self, position: int, value: str) -> str:
+        seen = self._seen[position]
+        if value in seen or value == OTHER:
+            return value
+        if len(seen) >= self._max_values:
+            self._overflow.labels(self._native._name, self._labels[position]).inc()
+            return OTHER
+        seen.add(value)
+        return value
+
+
+class Counter(_Labelled[prometheus.Counter]):
+    """How often something happened. Only grows."""
+
+    def inc(self, amount: float = 1.0) -> None:
+        self._native.inc(amount)
+
+
+class Gauge(_Labelled[prometheus.Gauge]):
+    """How much there is of something now."""
+
+    def inc(self, amount: float = 1.0) -> None:
+        self._native.inc(amount)
+
+    def dec(self, amount: float = 1.0) -> None:
+        self._native.dec(amount)
+
+    def set(self, value: float) -> None:
+        self._native.set(value)
+
+
+class Histogram(_Labelled[prometheus.Histogram]):
+    """How values are distributed: cumulative buckets, their sum and their count."""
+
+    def observe(self, value: float) -> None:
+        self._native.observe(value)
+
+
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+
+
+class MetricsCollector:
+    """Makes metrics and shows them. The same name twice is the same metric; as anything else it is a ValueError.
+
+    Without a registry of the caller's it makes its own, with this process's CPU time and memory in it.
+    """
+
+    def __init__(self, registry: prometheus.CollectorRegistry | None = None, *, max_values: int = 100) -> None:
+        if max_values < 1:
+            raise ValueError(f"max_values must be at least 1, not {max_values}")
+        self._max_values = max_values
+        self.registry = prometheus.CollectorRegistry() if registry is None else registry
+        if registry is None:
+            prometheus.ProcessCollector(registry=self.registry)
+        self._overflow = prometheus.Counter(
+            "cortex_hub_metric_overflow_total",
+            "Label values that came after the bound and were counted as other",
+            ("metric", "label"),
+            registry=self.registry,
+        )
+        self._made: dict[str, tuple[_Shape, Any]] = {}
+
+    def create_counter(self, name: str, help: str, labels: Sequence[str] = ()) -> Counter:  # noqa: A002 - Prometheus' word
+        return self._create(Counter, prometheus.Counter, name, help, _Shape("counter", tuple(labels)))
+
+    def create_gauge(self, name: str, help: str, labels: Sequence[str] = ()) -> Gauge:  # noqa: A002 - Prometheus' word
+        return self._create(Gauge, prometheus.Gauge, name, help, _Shape("gauge", tuple(labels)))
+
+    def create_histogram(
+        self,
+        name: str,
+        help: str,  # noqa: A002 - Prometheus' word
+        buckets: Sequence[float] = DEFAULT_BUCKETS,
+        labels: Sequence[str] = (),
+    ) -> Histogram:
+        """`buckets` are upper bounds, growing; the last, infinity, is added."""
+        shape = _Shape("histogram", tuple(labels), tuple(map(float, buckets)))
+        return self._create(Histogram, prometheus.Histogram, name, help, shape, buckets=shape.buckets)
+
+    def _create(
+        self, ours: type[Metric], native: Any, name: str, description: str, shape: _Shape, **options: Any
+    ) -> Metric:
+        if name in self._made:
+            first, metric = self._made[name]
+            if first != shape:
+                raise ValueError(f"metric {name} is already {first}; it cannot also be {shape}")
+            return cast("Metric", metric)  # the shape, which is the same, says which it is
+        made = native(name, description, shape.labels, registry=self.registry, **options)
+        metric = ours(made, shape.labels, self._max_values, self._overflow)
+        self._made[name] = (shape, metric)
+        return metric
+
+    def value(self, name: str, **labels: object) -> float | None:
+        """The sample `name` (`…_total`, `…_count`, `…_sum`, as Prometheus names them) as it is now, or None."""
+        return self.registry.get_sample_value(name, {label: str(value) for label, value in labels.items()})
+
+    def to_prometheus_format(self) -> str:
+        """The text exposition format, version 0.0.4 (`PROMETHEUS_CONTENT_TYPE`)."""
+        return prometheus.generate_latest(_WithoutCreated(self.registry)).decode()
+
+
+class _WithoutCreated(Collector):
+    """The registry without `…_created`: a second series beside each counter, which no panel of ours reads. The
+    library's own switch for them is one for the whole process, and that is its owner's."""
+
+    def __init__(self, registry: prometheus.CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterable[Family]:
+        for family in self._registry.collect():
+            if family.type in ("counter", "histogram", "summary"):
+                family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
