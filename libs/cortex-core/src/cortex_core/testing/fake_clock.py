@@ -1,0 +1,67 @@
+"""FakeClock: time stands still until the test says otherwise."""
+
+import asyncio
+import heapq
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_START: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+_TURNS: Final = 25  # of the loop, after each wake-up: enough for a chain of tasks that wait for one another
+
+
+class FakeClock:
+    """A `Clock` whose time moves only in `advance`."""
+
+    def __init__(self, start: datetime = _START) -> None:
+        """Raises ValueError for a `start` without a UTC offset."""
+        if start.tzinfo is None:
+            raise ValueError(f"{start!r} has no UTC offset")
+        self._start = start.astimezone(UTC)
+        self._elapsed = 0.0
+        self._order = 0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._elapsed)
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    @property
+    def sleepers(self) -> int:
+        """How many tasks sleep by this clock: `await eventually(lambda: clock.sleepers)` before advancing past them."""
+        return sum(not sleeper.done() for _, _, sleeper in self._sleepers)
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        self._order += 1
+        sleeper = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._elapsed + seconds, self._order, sleeper))
+        await sleeper
+
+    async def advance(self, seconds: float) -> None:
+        """Moves time on and wakes who slept, in the order of their waking, each at its own moment.
+
+        Tasks run in between, so that one who goes to sleep again within the span is woken again. Work that waits for
+        something real (a thread, a socket) is not waited for: that is `eventually`'s job. Raises ValueError for
+        `seconds` below 0.
+        """
+        if seconds < 0:
+            raise ValueError(f"time does not go back: {seconds}")
+        end = self._elapsed + seconds
+        await _let_tasks_run()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            moment, _, sleeper = heapq.heappop(self._sleepers)
+            if sleeper.done():  # cancelled while asleep
+                continue
+            self._elapsed = max(self._elapsed, moment)
+            sleeper.set_result(None)
+            await _let_tasks_run()
+        self._elapsed = max(self._elapsed, end)
+
+
+async def _let_tasks_run() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)

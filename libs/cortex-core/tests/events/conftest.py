@@ -1,0 +1,35 @@
+"""Buses on the real Redis of this test worker."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from cortex_core.events.redis import RedisEventBus
+from cortex_core.testing.contracts.bus import DRAIN, TENANTS, RecordingHooks
+
+MakeBus = Callable[..., RedisEventBus]
+
+
+@pytest.fixture
+async def make_bus(redis_url: str) -> AsyncIterator[MakeBus]:
+    """Makes buses on the test's Redis; they are closed at the end."""
+    async with AsyncExitStack() as stack:
+
+        def make(**settings: Any) -> RedisEventBus:
+            bus = RedisEventBus(redis_url, **{"tenants": TENANTS, "drain": DRAIN, **settings})
+            stack.push_async_callback(bus.aclose)
+            return bus
+
+        yield make
+
+
+@pytest.fixture
+def hooks() -> RecordingHooks:
+    return RecordingHooks()
+
+
+@pytest.fixture
+def bus(make_bus: MakeBus, hooks: RecordingHooks) -> RedisEventBus:
+    return make_bus(hooks=hooks)
