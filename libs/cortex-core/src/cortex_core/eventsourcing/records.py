@@ -1,0 +1,106 @@
+"""What goes into a store and what comes out: events and messages, and the JSON in between."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from cortex_core.eventsourcing.errors import CorruptEvent, EventTooLarge, UnstorableEvent
+from cortex_core.kernel.context import current
+from cortex_core.kernel.ids import new_id
+
+MAX_BYTES: Final = 1024 * 1024
+"""Default bound of one event's data, and of one message's payload, in bytes of UTF-8."""
+
+# The standard library's encoder: orjson would write not-a-number as null, and an event must not change on its way down.
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A fact about to become one. `data` is JSON-able; what is read back is what JSON makes of it."""
+
+    type: str
+    data: Mapping[str, Any]
+    schema_version: int = 1
+    id: str = field(default_factory=lambda: new_id("evt"))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """A fact. `position` orders the whole store; `version` its stream: 1, 2, … without gaps.
+
+    `metadata` says under what it was written, as far as that was known: `traceparent`, `principal`, `request_id`.
+    """
+
+    position: int
+    tenant: str
+    stream: str
+    version: int
+    id: str
+    type: str
+    schema_version: int
+    time: datetime
+    data: Mapping[str, Any]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One row of the outbox. `payload` is a CloudEvent in JSON; `id` is the same however often it is published."""
+
+    id: str
+    topic: str
+    subject: str
+    payload: bytes
+
+
+def encode(event: NewEvent, limit: int) -> str:
+    """`event.data` as it is stored. Raises UnstorableEvent, EventTooLarge (`limit` in bytes)."""
+    try:
+        text = _encode(event.data)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError
+        raise UnstorableEvent(f"the data of {event.type} cannot be stored: {error}", type=event.type) from error
+    if not isinstance(event.data, Mapping):
+        raise UnstorableEvent(f"the data of {event.type} is not an object", type=event.type)
+    if size > limit:
+        raise EventTooLarge(
+            f"{event.type} has {size} bytes of data; {limit} is the most", type=event.type, size=size, limit=limit
+        )
+    return text
+
+
+def decode(tenant: str, stream: str, version: int, what: str, text: str | bytes) -> dict[str, Any]:
+    """The inverse of `encode`. Raises CorruptEvent, which names the row."""
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CorruptEvent(tenant, stream, version, f"its {what}: {error}") from error
+    if not isinstance(value, dict):
+        raise CorruptEvent(tenant, stream, version, f"its {what} is no object")
+    return value
+
+
+def check_sizes(messages: Sequence[Message], limit: int) -> None:
+    """Raises EventTooLarge."""
+    for message in messages:
+        if len(message.payload) > limit:
+            raise EventTooLarge(
+                f"message {message.id} has {len(message.payload)} bytes; {limit} is the most",
+                id=message.id,
+                size=len(message.payload),
+                limit=limit,
+            )
+
+
+def surroundings() -> str:
+    """The metadata of an event written now, as it is stored: what the context knows, and nothing it does not."""
+    context = current()
+    known = {
+        "traceparent": context.trace and context.trace.traceparent,
+        "principal": context.principal,
+        "request_id": context.request_id,
+    }
+    return _encode({name: value for name, value in known.items() if value is not None})
