@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from cortex_core.asgi import RequestContext
-from cortex_core.kernel.context import Context, current
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cortex_core.asgi import RequestContext
+from cortex_core.kernel.context import Context, current
 
 
 async def seen(headers: dict[str, str | bytes], *, trust_tenant: bool = False) -> tuple[Context, dict[bytes, bytes]]:

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from cortex_core.kernel import SystemClock
-from cortex_core.kernel.clock import parse_rfc3339, rfc3339
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cortex_core.kernel import SystemClock
+from cortex_core.kernel.clock import parse_rfc3339, rfc3339
 
 moments = st.datetimes(min_value=datetime(1000, 1, 2), timezones=st.timezones(), allow_imaginary=False)  # noqa: DTZ001 - hypothesis adds the zone
 

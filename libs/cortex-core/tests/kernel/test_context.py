@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
-from cortex_core.kernel import Context, TraceContext, current, use_context
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from cortex_core.kernel import Context, TraceContext, current, use_context
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

@@ -1,6 +1,7 @@
 """An error carries its code, its kind, and whether time can heal it."""
 
 import pytest
+
 from cortex_core.kernel import CortexError, Kind
 
 

@@ -6,6 +6,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from cortex_core.kernel.ids import new_id, uuid7
 
 

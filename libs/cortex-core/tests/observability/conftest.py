@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from cortex_core.observability import configure_logging
 from cortex_core.observability import logging as ours
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+
 from cortex_core.kernel import CortexError, Kind
 from cortex_core.kernel.clock import parse_rfc3339
 from cortex_core.observability import HealthCheckRegistry, Status, memory_check, uptime_check

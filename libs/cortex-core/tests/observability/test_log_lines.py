@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+
 from cortex_core.kernel import TraceContext, use_context
 from cortex_core.kernel.clock import parse_rfc3339
 from cortex_core.observability import Logger, Status, configure_logging
@@ -153,6 +154,7 @@ class Opaque:
         {"line": f"Authorization: Bearer {CANARY}"},
         {"url": f"redis://user:{CANARY}@localhost:6379/0"},
         {"url": f"postgresql+asyncpg://:{CANARY}@db/orders"},
+        {"url": f"redis://user:p@{CANARY}@localhost:6379/0"},  # an @ that should have been encoded
         {"account": Account("ann", CANARY)},
         {"thing": Opaque()},
         {"raw": CANARY.encode()},

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from cortex_core.observability import MetricsCollector
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+
+from cortex_core.observability import MetricsCollector
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from cortex_core.observability import Tracer
-from cortex_core.observability.exporters import InMemoryExporter, otlp_exporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from cortex_core.observability import Tracer
+from cortex_core.observability.exporters import InMemoryExporter, otlp_exporter
 
 
 class StuckExporter(SpanExporter):

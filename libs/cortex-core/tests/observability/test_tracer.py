@@ -4,11 +4,12 @@ import asyncio
 import random
 
 import pytest
+from opentelemetry import trace as otel
+from opentelemetry.trace.status import StatusCode
+
 from cortex_core.kernel import TraceContext, current, use_context
 from cortex_core.observability import Tracer
 from cortex_core.observability.exporters import InMemoryExporter
-from opentelemetry import trace as otel
-from opentelemetry.trace.status import StatusCode
 
 CANARY = "canary-91cc-must-not-be-seen"
 
@@ -44,7 +45,7 @@ def test_a_name_may_be_known_later(tracer: Tracer, exporter: InMemoryExporter) -
         span.update_name("POST /orders")
 
     tracer.force_flush()
-    assert exporter.named("POST /orders")
+    assert exporter.named("POST /orders").name == "POST /orders"
 
 
 def test_within_the_block_the_context_names_the_span(tracer: Tracer) -> None:

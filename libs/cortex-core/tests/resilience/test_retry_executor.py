@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import pytest
-from cortex_core.kernel import Clock, CortexError, Kind, use_context
-from cortex_core.resilience import RetryDetails, RetryExecutor
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cortex_core.kernel import Clock, CortexError, Kind, use_context
+from cortex_core.resilience import RetryDetails, RetryExecutor
 
 
 class RecordingClock(Clock, Protocol):

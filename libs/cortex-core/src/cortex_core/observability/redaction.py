@@ -12,7 +12,7 @@ REDACTED: Final = "[redacted]"
 _SECRET_NAMES: Final = re.compile(
     r"passw|pwd|secret|token|authori[sz]ation|cookie|credential|api[-_]?key|private[-_]?key", re.IGNORECASE
 )
-_ADDRESS: Final = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")  # user:password@
+_ADDRESS: Final = re.compile(r"(://[^/\s:@]*):[^/\s]+@")  # user:password@
 _BEARER: Final = re.compile(r"\b([Bb]earer)\s+[^\s,;\"']+")
 _BASIC: Final = re.compile(r"\b([Bb]asic)\s+[A-Za-z0-9+/=]{8,}")
 _MAX_DEPTH: Final = 8  # what is nested deeper (or in a circle) ends in an ellipsis

@@ -1,0 +1,50 @@
+"""What the bus tells becomes metrics and log lines, under the same names in every service."""
+
+from cortex_core.events.hooks import BusErrorDetails, DeliveryDetails, GapDetails, Outcome
+from cortex_core.observability import Logger, MetricsCollector
+
+
+class BusReporter:
+    """Implements `events.hooks.BusHooks`."""
+
+    def __init__(self, metrics: MetricsCollector, logger: Logger) -> None:
+        self._logger = logger
+        self._deliveries = metrics.create_counter(
+            "cortex_bus_deliveries_total", "Deliveries by how they ended", ("topic", "group", "outcome")
+        )
+        self._gap_events = metrics.create_counter(
+            "cortex_bus_gap_events_total", "Events that fan-out missed and took from the stream", ("topic",)
+        )
+        self._errors = metrics.create_counter("cortex_bus_errors_total", "Times a loop of the bus had to start over")
+
+    def on_delivery(self, details: DeliveryDetails, /) -> None:
+        self._deliveries.labels(topic=details.topic, group=details.group or "", outcome=details.outcome.value).inc()
+        if details.outcome is Outcome.DELIVERED:
+            return
+        self._logger.warning(
+            "delivery went wrong",
+            outcome=details.outcome.value,
+            group=details.group,
+            event_id=details.event.id if details.event else None,
+            event_type=details.event.type if details.event else None,
+            attempt=details.attempt,
+            delay=details.delay,
+            error=repr(details.error),
+        )
+
+    def on_gap(self, details: GapDetails, /) -> None:
+        self._gap_events.labels(topic=details.topic).inc(details.filled)
+        self._logger.warning(
+            "gap in the broadcast", topic=details.topic, tenant=details.tenant, filled=details.filled, lost=details.lost
+        )
+
+    def on_error(self, details: BusErrorDetails, /) -> None:
+        self._errors.inc()
+        if details.failures in {1, 10, 100} or details.failures % 1000 == 0:  # an outage is one story, not a thousand
+            self._logger.warning(
+                "bus trouble",
+                work=details.work,
+                failures=details.failures,
+                delay=details.delay,
+                error=repr(details.error),
+            )

@@ -1,0 +1,56 @@
+"""The OpenAPI document: what a route may answer is written down, errors as problem+json and nothing else."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from cortex_core.chassis.problems import MEDIA_TYPE, STATUS, Problem
+from cortex_core.kernel.errors import CortexError
+
+_SCHEMA: Final = {"$ref": "#/components/schemas/Problem"}
+_ANY: Final = {400: "request.invalid", 422: "request.invalid", 500: "internal"}
+_WITH_BODY: Final = {400: "request.malformed-json", 413: "request.too-large", 422: "request.invalid", 500: "internal"}
+
+
+def problems(*errors: type[CortexError]) -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a route that may raise these: one entry a status, listing the codes."""
+    by_status: dict[int, list[str]] = {}
+    for error in errors:
+        by_status.setdefault(STATUS[error.kind], []).append(error.code)
+    return {status: _response(status, codes) for status, codes in sorted(by_status.items())}
+
+
+def _response(status: int, codes: Iterable[str]) -> dict[str, Any]:
+    listed = ", ".join(f"`{code}`" for code in dict.fromkeys(codes))
+    return {"description": f"{HTTPStatus(status).phrase}: {listed}", "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The app's document, made once: FastAPI's own, with its error models replaced by ours."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        for frameworks in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(frameworks, None)
+        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        for path in schema["paths"].values():
+            for operation in path.values():
+                _complete(operation)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """The errors any route can end in, unless it names its own. A route without input cannot be given a wrong one."""
+    responses = operation["responses"]
+    if MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
+        responses.pop("422", None)  # FastAPI's own, of another shape
+    has_body, has_input = "requestBody" in operation, bool(operation.get("parameters"))
+    general = _WITH_BODY if has_body else _ANY if has_input else {500: "internal"}
+    for status, code in general.items():
+        known = responses.setdefault(str(status), _response(status, [code]))
+        if f"`{code}`" not in known["description"]:
+            known["description"] += f", `{code}`"

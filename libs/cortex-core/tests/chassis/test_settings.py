@@ -1,0 +1,61 @@
+"""Settings: typed, named, and strict in production."""
+
+from typing import ClassVar
+
+import pytest
+from pydantic import ValidationError
+
+from cortex_core.chassis import Config, development, service_config
+from cortex_core.chassis.settings import explain
+
+
+class TeaSettings(Config):
+    model_config = service_config("TEA_")
+
+    service: ClassVar[str] = "tea"
+    port: int = 3999
+    kettle_url: str = development("http://127.0.0.1:1")
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CORTEX_ENV", "CORTEX_REDIS_URL", "TEA_KETTLE_URL", "TEA_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_unset_means_production_and_each_development_value_is_named() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TeaSettings()
+
+    lines = explain(caught.value, TeaSettings)
+    assert len(lines) == 1
+    assert "CORTEX_REDIS_URL, TEA_KETTLE_URL" in lines[0]
+
+
+def test_development_values_are_fine_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORTEX_ENV", "development")
+
+    assert TeaSettings().kettle_url == "http://127.0.0.1:1"
+
+
+def test_production_starts_on_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORTEX_REDIS_URL", "redis://cache:6379/0")
+    monkeypatch.setenv("TEA_KETTLE_URL", "https://kettle")
+
+    assert TeaSettings().env == "production"
+
+
+def test_a_wrong_value_is_named_by_its_variable_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORTEX_ENV", "development")
+    monkeypatch.setenv("TEA_PORT", "hunter2")
+
+    with pytest.raises(ValidationError) as caught:
+        TeaSettings()
+
+    lines = explain(caught.value, TeaSettings)
+    assert lines[0].startswith("TEA_PORT: ")
+    assert "hunter2" not in lines[0]
+
+
+def test_the_redis_password_is_not_printed() -> None:
+    assert "hunter2" not in repr(TeaSettings(env="test", redis_url="redis://:hunter2@cache:6379/0"))
