@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from cortex_contracts import (
     EventData,
     FileStored,

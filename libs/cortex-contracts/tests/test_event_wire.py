@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+
 from cortex_contracts import CATALOG, EventData, FileStored, OrderCreated, OrderStateChanged
 from cortex_contracts.event import ValidationError
 
