@@ -1,0 +1,120 @@
+"""What goes in and out. Types are strict (`"2"` and `true` are no numbers) and unknown members are refused; what a
+value may be is the domain's to say, under a code of its own."""
+
+from collections.abc import Iterator
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from cortex_core.kernel import CortexError
+from cortex_core.kernel.clock import rfc3339
+from cortex_order.domain import Item, Order, Status
+from cortex_order.ports import OrderRow
+
+MinorUnits = Annotated[int, Field(description="Minor units of the currency (cents).", examples=[1250])]
+Code = Annotated[str, Field(description="ISO 4217 code.", examples=["EUR"])]
+Time = Annotated[str, Field(description="RFC 3339, UTC.", json_schema_extra={"format": "date-time"})]
+Id = Annotated[str, Field(examples=["ord_0192f5c0a1b27c3d8e4f5a6b7c8d9e0f"])]
+
+
+class Body(BaseModel):
+    """A request's body."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class ItemBody(Body):
+    sku: str = Field(examples=["book"])
+    quantity: int = Field(examples=[2])
+    unit_price: MinorUnits
+
+
+class PlaceOrderBody(Body):
+    customer_id: str = Field(examples=["cus_1"])
+    currency: Code
+    items: list[ItemBody]
+    payment_token: str = Field(repr=False, examples=["tok_ok"])
+
+    def to_items(self) -> Iterator[Item]:
+        """Raises InvalidSku, InvalidQuantity, InvalidPrice, which say where."""
+        for number, each in enumerate(self.items):
+            try:
+                yield Item(each.sku, each.quantity, each.unit_price)
+            except CortexError as error:
+                error.details["pointer"] = f"#/items/{number}"
+                raise
+
+
+class View(BaseModel):
+    """An answer's body."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class PlacedView(View):
+    """A new order."""
+
+    order_id: Id
+    status: Status
+    total: MinorUnits
+    currency: Code
+    version: int
+    created_at: Time
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        return cls(
+            order_id=order.id,
+            status=order.status,
+            total=order.total.amount,
+            currency=order.total.currency,
+            version=order.version,
+            created_at=rfc3339(order.created_at),
+        )
+
+
+class OrderView(View):
+    """An order as it stands. `reason` is there where it failed."""
+
+    order_id: Id
+    customer_id: str
+    status: Status
+    total: MinorUnits
+    currency: Code
+    version: int
+    created_at: Time
+    reason: str | None = Field(default=None, exclude_if=lambda reason: reason is None, examples=["declined"])
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        return cls(
+            order_id=order.id,
+            customer_id=order.customer_id.value,
+            status=order.status,
+            total=order.total.amount,
+            currency=order.total.currency,
+            version=order.version,
+            created_at=rfc3339(order.created_at),
+            reason=order.reason,
+        )
+
+    @classmethod
+    def of_row(cls, row: OrderRow) -> Self:
+        return cls(
+            order_id=row.order_id,
+            customer_id=row.customer_id,
+            status=row.status,
+            total=row.total,
+            currency=row.currency,
+            version=row.version,
+            created_at=rfc3339(row.created_at),
+            reason=row.reason,
+        )
+
+
+class OrdersView(View):
+    """One page. `nextCursor` is null on the last."""
+
+    orders: list[OrderView]
+    next_cursor: str | None

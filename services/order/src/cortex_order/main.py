@@ -1,0 +1,19 @@
+"""`python -m cortex_order.main`, and `cortex_order.main:app` for any other ASGI server."""
+
+from fastapi import FastAPI
+
+from cortex_core.chassis import serve
+from cortex_order.settings import Settings
+from cortex_order.wiring import build
+
+
+def app() -> FastAPI:
+    return build(Settings())
+
+
+def main() -> None:
+    serve(build, Settings)
+
+
+if __name__ == "__main__":
+    main()
