@@ -1,0 +1,1 @@
+"""What touches the world: Pillow's codecs, the WebAssembly module, threads, the bus."""
