@@ -1,0 +1,1 @@
+"""What touches the world: the database, Prometheus' text, the exporter's port."""

@@ -1,0 +1,79 @@
+"""The exporter: the metrics once more, on a port of their own, where the plan's Prometheus looks for them (9090).
+
+Answers `GET /metrics` and nothing else. It is a second server in this process: the signals stay with the first.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from cortex_core.chassis import CortexHttpServer
+from cortex_core.kernel import CortexError, Kind
+from cortex_core.observability import PROMETHEUS_CONTENT_TYPE, Logger
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+class ExporterPortTaken(CortexError):
+    """The exporter cannot listen where it was told to."""
+
+    code, kind = "analytics.exporter-port", Kind.UNAVAILABLE
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        super().__init__(
+            f"the Prometheus exporter cannot listen on {host}:{port}: {os.strerror(error.errno or 0)};"
+            " set ANALYTICS_EXPORTER_PORT (0 is none)"
+        )
+
+
+@asynccontextmanager
+async def exporting(
+    metrics: Callable[[], Awaitable[str]], *, host: str, port: int, logger: Logger
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """While the block runs, `metrics()` is served on `host:port`. Yields a check that fails where it is not.
+
+    Raises ExporterPortTaken.
+    """
+    try:
+        server = CortexHttpServer(
+            _application(metrics, logger), host=host, port=port, shutdown_grace=1.0, signals=False, lifespan=False
+        )
+    except OSError as error:
+        raise ExporterPortTaken(host, port, error) from error
+    serving = asyncio.create_task(server.listen(), name="exporter")
+
+    async def check() -> None:
+        if serving.done():
+            raise CortexError("the Prometheus exporter has ended")
+
+    try:
+        yield check
+    finally:
+        server.close()
+        await serving
+
+
+def _application(metrics: Callable[[], Awaitable[str]], logger: Logger) -> Any:
+    async def application(scope: Scope, receive: object, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+        status, content_type, body = await answer(scope["method"], scope["path"])
+        headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def answer(method: str, path: str) -> tuple[int, str, bytes]:
+        if path != "/metrics":
+            return 404, _TEXT, b"only /metrics is here\n"
+        if method not in {"GET", "HEAD"}:
+            return 405, _TEXT, b"only GET is answered here\n"
+        try:
+            return 200, PROMETHEUS_CONTENT_TYPE, (await metrics()).encode()
+        except Exception as error:  # a scraper gets an answer whatever happens, and the log has the story
+            logger.exception("scrape failed", error=type(error).__name__)
+            return 500, _TEXT, b"something went wrong here; the log has the story\n"
+
+    return application

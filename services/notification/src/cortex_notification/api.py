@@ -1,0 +1,85 @@
+"""The edge: a WebSocket becomes a conversation, and its frames and messages are carried to and fro."""
+
+import asyncio
+from contextlib import suppress
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, HTTPException, WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocketState
+
+from cortex_core.chassis import use_cases
+from cortex_core.kernel import current
+from cortex_core.realtime import TOO_SLOW, Connection
+from cortex_notification.usecases import Conversation, UseCases
+
+UseCasesDep = Annotated[UseCases, Depends(use_cases)]
+
+CLOSE_SECONDS: Final = 1.0
+"""How long a close frame may take: to a client that takes nothing it cannot be delivered."""
+
+router = APIRouter(tags=["notifications"])
+
+
+@router.websocket("/ws")
+async def live(websocket: WebSocket, use: UseCasesDep) -> None:
+    headers = websocket.headers
+    # Behind the gateway the page's host is the forwarded one. A page can set neither header: browsers do not let it.
+    hosts = frozenset(headers[name].lower() for name in ("host", "x-forwarded-host") if name in headers)
+    with use.connect(current().tenant, headers.get("origin"), hosts) as conversation:
+        await websocket.accept()
+        await converse(websocket, conversation)
+
+
+@router.get(
+    "/ws",
+    status_code=426,
+    summary="Live events, over a WebSocket",
+    responses={426: {"description": "Come back with a WebSocket handshake"}},
+)
+async def not_a_handshake() -> None:
+    """Frames are `{"type","id","time","data"}`, one an event, after a `welcome`. See the service's README."""
+    raise HTTPException(426, "this is a WebSocket: ws://…/ws", {"Upgrade": "websocket"})
+
+
+async def converse(websocket: WebSocket, conversation: Conversation) -> None:
+    """Returns when the client has left or its line was closed: by us, because it takes no frames or has no manners, or
+    because the service ends. A frame that is stuck in the transport does not keep the line open."""
+    line = conversation.line
+    tasks = [
+        asyncio.create_task(_write(websocket, line, conversation.manners.patience)),
+        asyncio.create_task(_read(websocket, conversation)),
+        asyncio.create_task(line.closed()),
+    ]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
+            raise result
+    await _close(websocket, line)
+
+
+async def _write(websocket: WebSocket, line: Connection, patience: float) -> None:
+    while (frame := await line.take()) is not None:
+        try:
+            async with asyncio.timeout(patience):
+                await websocket.send_text(frame)
+        except TimeoutError:
+            line.close(TOO_SLOW)
+
+
+async def _read(websocket: WebSocket, conversation: Conversation) -> None:
+    while (message := await websocket.receive())["type"] != "websocket.disconnect":
+        text = message.get("text")
+        conversation.hear(message["bytes"] if text is None else text)
+
+
+async def _close(websocket: WebSocket, line: Connection) -> None:
+    if line.closing is None or websocket.client_state is WebSocketState.DISCONNECTED:
+        return
+    with suppress(TimeoutError, WebSocketDisconnect):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await websocket.close(line.closing.code, line.closing.reason)
