@@ -1,0 +1,126 @@
+"""The route table: what the gateway forwards, each route once. Adding a route is adding an entry.
+
+Forwarding, the limits of bodies, the metrics' labels and the aggregated OpenAPI document all come from here. A service
+serves the same path without `/api`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from cortex_core.kernel import CortexError, Kind
+
+PREFIX: Final = "/api"
+MIB: Final = 1 << 20
+
+
+class Service(StrEnum):
+    """Who can be forwarded to. Each has an address in `settings`."""
+
+    ORDER = "order"
+    NOTIFICATION = "notification"
+    ANALYTICS = "analytics"
+    STORAGE = "storage"
+    COMPUTE = "compute"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`path` is the public template; `{name}` stands for one segment. `body_limit` is in bytes.
+
+    `timeout` (seconds) is how long the service may keep us waiting without a sign of life: until it takes the next part
+    of the body, begins to answer, or sends the next part of the answer. A route that `streams` may go on for as long as
+    bytes move; any other also tells the service that after `timeout` nobody will wait for its answer.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    service: Service
+    timeout: float = 5.0
+    body_limit: int = MIB
+    streams: bool = False
+
+
+ROUTES: Final = (
+    Route(("POST", "GET"), "/api/orders", Service.ORDER),
+    Route(("GET",), "/api/orders/{orderId}", Service.ORDER),
+    Route(("GET",), "/api/analytics/metrics", Service.ANALYTICS),
+    Route(("POST",), "/api/storage/files", Service.STORAGE, timeout=60.0, body_limit=1024 * MIB, streams=True),
+    Route(("GET",), "/api/storage/files", Service.STORAGE),
+    Route(("GET",), "/api/storage/files/{cid}", Service.STORAGE, timeout=60.0, streams=True),
+    Route(("POST",), "/api/compute/images", Service.COMPUTE, timeout=60.0, body_limit=32 * MIB, streams=True),
+)
+
+SOCKETS: Final = (Route(("GET",), "/ws", Service.NOTIFICATION),)
+
+
+class RouteNotFound(CortexError):
+    """Nothing is served under this path."""
+
+    code, kind = "route.not-found", Kind.NOT_FOUND
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"nothing is served at {path}")
+
+
+class MethodNotAllowed(CortexError):
+    """The path is served, but not by this method. `allow` lists those that are."""
+
+    code, kind = "route.method-not-allowed", Kind.METHOD_NOT_ALLOWED
+
+    def __init__(self, method: str, path: str, allow: Sequence[str]) -> None:
+        super().__init__(f"{path} is not served by {method}", allow=list(allow))
+        self.allow = allow
+
+
+class RouteTable:
+    """Finds the route of a request. A literal segment wins over a parameter, whatever the order of the entries."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        """Raises ValueError where a method of a path is declared twice."""
+        self._patterns: dict[str, re.Pattern[str]] = {}
+        self._routes: dict[str, dict[str, Route]] = {}
+        for route in sorted(routes, key=lambda route: [part.startswith("{") for part in route.path.split("/")]):
+            shape = shape_of(route.path)
+            self._patterns[shape] = _pattern(route.path)
+            for method in route.methods:
+                if method in self._routes.setdefault(shape, {}):
+                    raise ValueError(f"{method} {route.path} is declared twice")
+                self._routes[shape][method] = route
+
+    def find(self, method: str, path: str) -> Route:
+        """Raises RouteNotFound, MethodNotAllowed. `path` is decoded, as the service will see it."""
+        for shape, pattern in self._patterns.items():
+            if pattern.fullmatch(path):
+                by_method = self._routes[shape]
+                if method not in by_method:
+                    raise MethodNotAllowed(method, path, sorted(by_method))
+                return by_method[method]
+        raise RouteNotFound(path)
+
+    def serves(self, method: str, template: str, service: Service) -> bool:
+        """Whether `service`'s own route (`/orders/{id}`, its parameters named as it likes) is reached through us."""
+        route = self._routes.get(shape_of(PREFIX + template), {}).get(method)
+        return route is not None and route.service is service
+
+    def body_limits(self) -> dict[str, int]:
+        """The largest body under each literal prefix, for `chassis.create_app`."""
+        limits: dict[str, int] = {}
+        for by_method in self._routes.values():
+            for route in by_method.values():
+                prefix = route.path.partition("{")[0]
+                limits[prefix] = max(limits.get(prefix, 0), route.body_limit)
+        return limits
+
+
+def shape_of(template: str) -> str:
+    """The template without its parameters' names: `/orders/{orderId}` → `/orders/{}`."""
+    return re.sub(r"\{[^}]*\}", "{}", template)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """One segment a parameter, and never `.` or `..`: what they would mean is the service's guess, not ours."""
+    parts = re.split(r"\{[^}]*\}", template)
+    return re.compile(r"(?!\.{1,2}(?:/|$))[^/]+".join(map(re.escape, parts)), re.DOTALL)

@@ -1,0 +1,110 @@
+"""The gateway under its real server, in front of real upstream applications under theirs."""
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from cortex_core.events import MemoryEventBus
+from cortex_core.testing import free_port, serving
+from cortex_gateway.settings import Settings
+from cortex_gateway.wiring import build
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+StartGateway = Callable[..., AbstractAsyncContextManager[aiohttp.ClientSession]]
+
+
+def alive(app: App) -> App:
+    """`app`, which only knows requests, as one that can also be started and stopped."""
+
+    async def with_lifespan(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            return await app(scope, receive, send)
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return with_lifespan
+
+
+@pytest.fixture
+def start_gateway() -> StartGateway:
+    """`async with start_gateway(order=app, storage="http://…") as client`: services not named are down."""
+
+    @asynccontextmanager
+    async def start(**services: App | str) -> AsyncIterator[aiohttp.ClientSession]:
+        async with AsyncExitStack() as stack:
+            addresses: dict[str, Any] = {}
+            for name in ("order", "notification", "analytics", "storage", "compute"):
+                service = services.get(name, f"http://127.0.0.1:{free_port()}")
+                if not isinstance(service, str):
+                    upstream = await stack.enter_async_context(serving(alive(service)))
+                    service = str(upstream._base_url)
+                addresses[f"{name}_url"] = service.rstrip("/")
+            settings = Settings(env="test", **addresses)
+            yield await stack.enter_async_context(serving(build(settings, bus=MemoryEventBus())))
+
+    return start
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """An address that neither takes nor refuses a connection: its backlog is full, so Linux drops what knocks."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = []
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+            fillers.append(filler)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for filler in fillers:
+            filler.close()
+
+
+async def read_body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        assert message["type"] == "http.request"
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+async def answer(
+    send: Send, status: int = 200, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers or []})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Recorder:
+    """An upstream that remembers what reached it and gives the answer it was told to."""
+
+    def __init__(self, status: int = 200, body: bytes = b"{}", headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        self.reply = (status, body, list(headers))
+        self.requests: list[dict[str, Any]] = []
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        body = await read_body(receive)
+        self.requests.append({**scope, "body": body, "headers": list(scope["headers"])})
+        await answer(send, *self.reply)
+
+    def header(self, name: str) -> list[str]:
+        """All values of a header of the only request."""
+        (request,) = self.requests
+        return [value.decode() for key, value in request["headers"] if key == name.encode()]
+
+
+@pytest.fixture
+def recorder() -> type[Recorder]:
+    return Recorder
