@@ -1,4 +1,4 @@
-"""What travels with the work: trace, tenant, principal, request id, deadline. One context variable holds one frozen value.
+"""What travels with the work: trace, tenant, principal, request id, deadline, as one frozen value in one variable.
 
 Owns the W3C trace-context text (https://www.w3.org/TR/trace-context/). Refuses to know where it came from: the chassis
 fills it from headers, the bus from envelopes.

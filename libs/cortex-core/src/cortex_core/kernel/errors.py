@@ -32,8 +32,8 @@ _RETRYABLE = frozenset({Kind.UNAVAILABLE, Kind.TIMEOUT, Kind.RATE_LIMITED})
 class CortexError(Exception):
     """An error with a meaning. Subclasses set `code` and `kind`; `details` are public and reach the caller.
 
-    `code` is stable and dotted (`order.not-found`). `retryable` says that the same request may succeed later; it follows
-    from the kind unless a subclass says otherwise. `retry_after` (seconds), where set, says when.
+    `code` is stable and dotted (`order.not-found`). `retryable` says that the same request may succeed later; it
+    follows from the kind unless a subclass says otherwise. `retry_after` (seconds), where set, says when.
     """
 
     code: ClassVar[str] = "internal"

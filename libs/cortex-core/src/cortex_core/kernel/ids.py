@@ -8,7 +8,7 @@ _last = 0  # the newest 60-bit time part handed out: ids of one process never go
 
 
 def uuid7() -> uuid.UUID:
-    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, 12 bits of their fraction (method 3), 62 random."""
+    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, 12 of their fraction (method 3), 62 random."""
     global _last  # noqa: PLW0603 - the one place where monotonicity within this process is kept
     nanoseconds = time.time_ns()
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
