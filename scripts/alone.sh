@@ -16,5 +16,6 @@ for service in services/*/; do
   "$python" -c "import cortex_$name.main"
   "$uv" pip install -q --python "$python" --require-hashes -r requirements/testing.lock
   printf '%-14s' "$name"
-  "$python" -m pytest -q -p no:cacheprovider "services/$name" 2>&1 | tail -n 1
+  "$python" -m pytest -q -p no:cacheprovider "services/$name" >"$place/log" 2>&1 || { cat "$place/log"; exit 1; }
+  tail -n 1 "$place/log"
 done

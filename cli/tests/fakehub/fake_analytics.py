@@ -1,0 +1,5 @@
+import os
+
+from fake_service import serve
+
+serve("analytics", int(os.environ["ANALYTICS_PORT"]))

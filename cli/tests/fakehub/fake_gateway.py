@@ -1,0 +1,5 @@
+import os
+
+from fake_service import serve
+
+serve("gateway", int(os.environ["GATEWAY_PORT"]))
