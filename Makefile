@@ -42,6 +42,10 @@ lint: setup  ## format, lint, strict types, import contracts
 .PHONY: check
 check: lint test  ## everything a commit must pass
 
+.PHONY: reliability
+reliability: setup  ## hold the promises of time, one test after the other, on a machine that does nothing else
+	@CORTEX_BOUNDS=1 $(bin)/pytest -q -m bound -n 0
+
 .PHONY: coverage
 coverage: setup  ## tests with line and branch coverage
 	@$(bin)/pytest -q -n 2 --dist worksteal --cov --cov-report=term --cov-report=html

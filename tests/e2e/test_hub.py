@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from cortex_core.testing import assert_bound
+
 if TYPE_CHECKING:
     from cortex_core.testing import RedisServer
     from tests.e2e.conftest import RealHub
@@ -39,6 +41,7 @@ def test_orders_survive_the_hub(own_hub: "RealHub") -> None:
     assert own_hub.counted() == {"created": 1, "completed": 1, "failed": 0, "cancelled": 0}
 
 
+@pytest.mark.bound
 async def test_ctrl_c_ends_everything_within_five_seconds_also_with_clients_connected(own_hub: "RealHub") -> None:
     process = own_hub.up_in_front()
     pids = own_hub.pids()
@@ -49,7 +52,7 @@ async def test_ctrl_c_ends_everything_within_five_seconds_also_with_clients_conn
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=20)
 
-        assert time.monotonic() - began < 5.5  # 5 s, and Python's own end
+        assert_bound(time.monotonic() - began, 5.5)  # 5 s, and Python's own end
         assert (process.returncode, errors) == (0, "")
         assert "killed" not in out
         assert [name for name, pid in pids.items() if own_hub.runs(pid)] == []
@@ -94,6 +97,7 @@ def test_while_redis_is_away_orders_are_accepted_and_afterwards_all_catches_up(
     assert shared_hub.pids() == pids  # nobody had to be started again
 
 
+@pytest.mark.bound
 def test_a_service_that_is_down_is_a_quick_503_and_nobody_elses_trouble(shared_hub: "RealHub") -> None:
     before = shared_hub.row("storage")
     os.kill(before["pid"], signal.SIGKILL)
@@ -106,7 +110,7 @@ def test_a_service_that_is_down_is_a_quick_503_and_nobody_elses_trouble(shared_h
     assert int(headers["retry-after"]) >= 1
     assert headers["content-type"] == "application/problem+json"
     assert problem["code"]
-    assert took <= 1.0
+    assert_bound(took, 1)
     assert others == 200
     shared_hub.eventually(lambda: shared_hub.row("storage")["ready"], within=40)
     assert shared_hub.row("storage")["restarts"] == before["restarts"] + 1

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cortex_core.testing import free_port
+from cortex_core.testing import assert_bound, free_port
 from cortex_gateway import routes, wiring
 from cortex_gateway.routes import Route, RouteTable, Service
 
@@ -30,15 +30,17 @@ async def expect_unavailable(client: Any, path: str, service: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.bound
 async def test_a_service_that_is_down_is_a_quick_503_and_the_others_are_untouched(
     start_gateway: Any, recorder: Any
 ) -> None:
     async with start_gateway(order=recorder()) as client:
-        assert await expect_unavailable(client, "/api/analytics/metrics", "analytics") <= 1.0
+        assert_bound(await expect_unavailable(client, "/api/analytics/metrics", "analytics"), 1.0)
         async with client.get("/api/orders") as reply:
             assert reply.status == 200
 
 
+@pytest.mark.bound
 async def test_a_service_that_cannot_be_reached_costs_a_second_at_most(
     start_gateway: Any, recorder: Any, black_hole: str
 ) -> None:
@@ -48,9 +50,10 @@ async def test_a_service_that_cannot_be_reached_costs_a_second_at_most(
         async with client.get("/api/orders") as reply:
             assert reply.status == 200
         assert not any(task.done() for task in stuck)
-        assert max(await asyncio.gather(*stuck)) <= 1.0
+        assert_bound(max(await asyncio.gather(*stuck)), 1.0)
 
 
+@pytest.mark.bound
 async def test_a_service_that_hangs_is_a_504_after_its_routes_time(start_gateway: Any, impatient: None) -> None:
     async def order(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -63,7 +66,8 @@ async def test_a_service_that_hangs_is_a_504_after_its_routes_time(start_gateway
         took = time.monotonic() - began
 
     assert (reply.status, told["code"], told["service"]) == (504, "upstream.timeout", "order")
-    assert 0.2 <= took < 1.5
+    assert took >= 0.2
+    assert_bound(took, 0.5)
 
 
 async def test_a_service_that_stops_reading_an_upload_is_a_504(start_gateway: Any, impatient: None) -> None:
@@ -108,6 +112,7 @@ async def test_a_service_that_stops_in_the_middle_of_its_answer_is_given_up(
             await reply.read()
 
 
+@pytest.mark.bound
 async def test_the_clients_own_deadline_is_kept(start_gateway: Any) -> None:
     async def order(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -118,7 +123,7 @@ async def test_the_clients_own_deadline_is_kept(start_gateway: Any) -> None:
         async with client.get("/api/orders", headers={"X-Request-Deadline": "100"}) as reply:
             assert (reply.status, (await reply.json())["code"]) == (504, "upstream.timeout")
 
-    assert time.monotonic() - began < 2.0
+    assert_bound(time.monotonic() - began, 0.3)
 
 
 async def test_a_service_that_hangs_up_without_an_answer_is_a_503(start_gateway: Any) -> None:

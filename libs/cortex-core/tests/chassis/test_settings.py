@@ -59,3 +59,16 @@ def test_a_wrong_value_is_named_by_its_variable_and_not_repeated(monkeypatch: py
 
 def test_the_redis_password_is_not_printed() -> None:
     assert "hunter2" not in repr(TeaSettings(env="test", redis_url="redis://:hunter2@cache:6379/0"))
+
+
+@pytest.mark.parametrize("url", ["localhost", "http://cache:6379", "redis://", "hunter2"])
+def test_a_redis_url_that_is_none_is_refused_and_not_repeated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORTEX_ENV", "development")
+    monkeypatch.setenv("CORTEX_REDIS_URL", url)
+
+    with pytest.raises(ValidationError) as caught:
+        TeaSettings()
+
+    [line] = explain(caught.value, TeaSettings)
+    assert line.startswith("CORTEX_REDIS_URL: a Redis URL is")
+    assert "hunter2" not in line

@@ -23,12 +23,14 @@ def test_every_table_can_be_made_in_postgresql() -> None:
 
 
 def test_only_what_is_unsent_is_indexed_in_postgresql_too() -> None:
+    schema.index_for_postgresql()
     [index] = schema.outbox.indexes
 
     assert "WHERE sent_at IS NULL" in str(CreateIndex(index).compile(dialect=POSTGRES))
 
 
 def test_postgresql_has_what_reading_without_gaps_will_need() -> None:
+    schema.index_for_postgresql()
     [index] = schema.events.indexes
 
     assert "(transaction_id, position)" in str(CreateIndex(index).compile(dialect=POSTGRES))

@@ -6,7 +6,7 @@
 
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Env = Literal["development", "test", "production"]
@@ -48,6 +48,14 @@ class Config(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = _shared("CORTEX_LOG_LEVEL", "info")
     otlp_endpoint: str | None = _shared("OTEL_EXPORTER_OTLP_ENDPOINT", None)
     trace_sample_ratio: float = _shared("CORTEX_TRACE_SAMPLE_RATIO", 1.0, ge=0, le=1)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_redis_url(cls, value: SecretStr) -> SecretStr:
+        scheme, separator, place = value.get_secret_value().partition("://")
+        if scheme not in {"redis", "rediss", "unix"} or not separator or not place:
+            raise ValueError("a Redis URL is redis://host:port/0, rediss://… or unix:///path")
+        return value
 
     @model_validator(mode="after")
     def _production_is_explicit(self) -> Self:

@@ -4,10 +4,11 @@ redis-server, and in `contracts` the suite that every adapter of a role must pas
 Imports nothing beyond the standard library and pytest; `serving` needs uvicorn and aiohttp when it is called.
 """
 
+from cortex_core.testing.bounds import assert_bound
 from cortex_core.testing.fake_clock import FakeClock
 from cortex_core.testing.ports import free_port
 from cortex_core.testing.redis_server import RedisServer, RedisServerError
 from cortex_core.testing.serving import serving
 from cortex_core.testing.waiting import eventually
 
-__all__ = ["FakeClock", "RedisServer", "RedisServerError", "eventually", "free_port", "serving"]
+__all__ = ["FakeClock", "RedisServer", "RedisServerError", "assert_bound", "eventually", "free_port", "serving"]
