@@ -104,7 +104,7 @@ def test_nothing_is_left_behind() -> None:
     assert not folder.exists()
 
 
-def test_it_dies_with_a_test_process_that_is_killed() -> None:
+def test_it_dies_with_a_test_process_that_is_killed(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -118,6 +118,7 @@ def test_it_dies_with_a_test_process_that_is_killed() -> None:
             """),
         ],
         stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # nobody is left to remove the folder
     )
     with holder:
         assert holder.stdout is not None
