@@ -117,9 +117,9 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems_too(client: Clien
 
 
 async def test_a_declared_length_beyond_the_limit_is_refused(client: ClientSession) -> None:
-    answer = await client.post("/cups", data=BytesIO(bytes(2_000_000)))
+    async with client.post("/cups", data=BytesIO(bytes(2_000_000))) as answer:
+        body = await problem(answer)
 
-    body = await problem(answer)
     assert (answer.status, body["code"], body["limit"]) == (413, "request.too-large", 1 << 20)
 
 
@@ -128,9 +128,10 @@ async def test_an_undeclared_length_beyond_the_limit_is_refused(client: ClientSe
         for _ in range(32):
             yield b"x" * 65536
 
-    answer = await client.post("/cups", data=chunks(), headers={"Content-Type": "application/json"})
+    async with client.post("/cups", data=chunks(), headers={"Content-Type": "application/json"}) as answer:
+        body = await problem(answer)
 
-    assert (answer.status, (await problem(answer))["code"]) == (413, "request.too-large")
+    assert (answer.status, body["code"]) == (413, "request.too-large")
 
 
 async def test_the_document_lists_the_codes_and_no_other_shape(client: ClientSession) -> None:
@@ -148,8 +149,10 @@ async def test_the_document_lists_the_codes_and_no_other_shape(client: ClientSes
 
 async def test_the_docs_page_asks_nothing_of_the_network(client: ClientSession) -> None:
     page = await (await client.get("/docs")).text()
-    script = await client.get("/docs/assets/swagger-ui-bundle.js")
+    async with client.get("/docs/assets/swagger-ui-bundle.js") as script:
+        code = await script.read()
 
     assert "http://" not in page
     assert "https://" not in page
     assert script.status == 200
+    assert len(code) > 100_000
