@@ -153,6 +153,22 @@ def reset(
     typer.echo(hub.delete(chosen))
 
 
+_databases = typer.Typer(help="The services' databases.", no_args_is_help=True)
+app.add_typer(_databases, name="db")
+
+
+@_databases.command()
+def upgrade(
+    only: Annotated[str | None, typer.Option(metavar="A,B", help="Just these services.")] = None,
+) -> None:
+    """Bring the databases that the environment names to the newest schema. In production nothing else does."""
+    from cortex_cli import db
+    from cortex_cli.topology import read_topology
+
+    topology = read_topology()
+    raise typer.Exit(db.upgrade(topology.only(only) if only is not None else topology))
+
+
 @app.command()
 def demo(
     as_json: JsonOption = False,

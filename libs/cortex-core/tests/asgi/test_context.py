@@ -10,7 +10,9 @@ from cortex_core.asgi import RequestContext
 from cortex_core.kernel.context import Context, current
 
 
-async def seen(headers: dict[str, str | bytes], *, trust_tenant: bool = False) -> tuple[Context, dict[bytes, bytes]]:
+async def seen(
+    headers: dict[str, str | bytes], *, tenants: tuple[str, ...] | None = None
+) -> tuple[Context, dict[bytes, bytes]]:
     """The context inside, and the headers that went out."""
     inside: list[Context] = []
     out: list[Any] = []
@@ -27,7 +29,7 @@ async def seen(headers: dict[str, str | bytes], *, trust_tenant: bool = False) -
 
     raw = [(k.lower().encode(), v if isinstance(v, bytes) else v.encode("latin-1")) for k, v in headers.items()]
     scope = {"type": "http", "headers": raw, "method": "GET", "path": "/"}
-    await RequestContext(app, trust_tenant=trust_tenant, monotonic=lambda: 100.0)(scope, receive, send)
+    await RequestContext(app, tenants=tenants, monotonic=lambda: 100.0)(scope, receive, send)
     return inside[0], dict(out[0]["headers"])
 
 
@@ -62,7 +64,7 @@ async def test_the_trace_is_the_callers() -> None:
 
 async def test_the_tenant_is_taken_only_from_those_we_trust() -> None:
     stranger, _ = await seen({"X-Cortex-Tenant": "acme"})
-    ours, _ = await seen({"X-Cortex-Tenant": "acme"}, trust_tenant=True)
+    ours, _ = await seen({"X-Cortex-Tenant": "acme"}, tenants=("public", "acme"))
 
     assert (stranger.tenant, ours.tenant) == ("public", "acme")
 
@@ -72,4 +74,4 @@ async def test_the_tenant_is_taken_only_from_those_we_trust() -> None:
     name=st.sampled_from(["x-request-id", "traceparent", "x-request-deadline", "x-cortex-tenant"]),
 )
 async def test_no_header_value_raises(value: bytes, name: str) -> None:
-    await seen({name: value}, trust_tenant=True)
+    await seen({name: value}, tenants=("public", "acme"))

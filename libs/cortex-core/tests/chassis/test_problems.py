@@ -156,3 +156,62 @@ async def test_the_docs_page_asks_nothing_of_the_network(client: ClientSession) 
     assert "https://" not in page
     assert script.status == 200
     assert len(code) > 100_000
+
+
+async def test_a_body_that_is_not_even_text_is_malformed(client: ClientSession) -> None:
+    async with client.post("/cups", data=b"\xff\xfe{", headers={"Content-Type": "application/json"}) as answer:
+        body = await problem(answer)
+
+    assert (answer.status, body["code"]) == (400, "request.malformed-json")
+
+
+async def test_the_whole_body_is_pointed_at_by_the_empty_pointer(client: ClientSession) -> None:
+    async with client.post("/cups", json=[1]) as answer:
+        assert (await problem(answer))["errors"][0]["pointer"] == "#"
+
+
+async def test_nobody_minds_a_large_body_where_nothing_is(client: ClientSession) -> None:
+    async with client.post("/nowhere", data=BytesIO(bytes(2_000_000))) as answer:
+        assert (answer.status, (await problem(answer))["code"]) == (404, "route.not-found")
+
+
+async def test_a_refused_body_counts_for_its_route(client: ClientSession) -> None:
+    async with client.post("/cups", data=BytesIO(bytes(2_000_000))) as answer:
+        await problem(answer)
+    async with client.get("/metrics") as metrics:
+        text = await metrics.text()
+
+    assert 'cortex_hub_http_requests_total{method="POST",route="/cups",service="service",status="413"} 1.0' in text
+
+
+async def test_there_is_one_address_a_thing(client: ClientSession) -> None:
+    async with client.post("/cups/", json={"size": 1}, allow_redirects=False) as answer:
+        assert answer.status == 404  # and no redirect to what the Host claims
+
+
+async def test_a_tenant_that_is_not_served_is_refused() -> None:
+    async with serving(teapot(tenants="public,acme")) as client:
+        async with client.post("/cups", json={"size": 1}, headers={"X-Cortex-Tenant": "acme"}) as known:
+            assert known.status == 200
+        async with client.post("/cups", json={"size": 1}, headers={"X-Cortex-Tenant": "globex"}) as unknown:
+            assert (unknown.status, (await problem(unknown))["code"]) == (400, "tenant.unknown")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [("/nowhere", {}, 404, "route.not-found"), ("/nowhere", {"X-Cortex-Tenant": "globex"}, 400, "tenant.unknown")],
+)
+async def test_a_socket_is_refused_with_a_problem_and_no_error_is_logged(
+    client: ClientSession, caplog: pytest.LogCaptureFixture, path: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    async with client.get(path, headers=handshake | headers) as answer:
+        body = await problem(answer)
+
+    assert (answer.status, body["code"], len(body["traceId"])) == (status, code, 32)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -72,3 +72,21 @@ def test_a_redis_url_that_is_none_is_refused_and_not_repeated(url: str, monkeypa
     [line] = explain(caught.value, TeaSettings)
     assert line.startswith("CORTEX_REDIS_URL: a Redis URL is")
     assert "hunter2" not in line
+
+
+def test_tenants_are_listed_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORTEX_ENV", "development")
+    monkeypatch.setenv("CORTEX_TENANTS", "public, acme")
+
+    assert TeaSettings().tenants == {"public", "acme"}
+
+
+@pytest.mark.parametrize("tenants", ["", "acme,", "Acme", "a:b", "x" * 64])
+def test_what_cannot_be_a_part_of_a_key_is_no_tenant(tenants: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORTEX_ENV", "development")
+    monkeypatch.setenv("CORTEX_TENANTS", tenants)
+
+    with pytest.raises(ValidationError) as caught:
+        TeaSettings()
+
+    assert explain(caught.value, TeaSettings)[0].startswith("CORTEX_TENANTS: ")

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from cortex_analytics.settings import Settings
-from cortex_analytics.wiring import build
+from cortex_analytics.wiring import MIGRATIONS, build
 from cortex_core.chassis import serve
 
 
@@ -12,7 +12,7 @@ def app() -> FastAPI:
 
 
 def main() -> None:
-    serve(build, Settings)
+    serve(build, Settings, migrations=[MIGRATIONS])
 
 
 if __name__ == "__main__":

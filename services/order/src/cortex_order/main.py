@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from cortex_core.chassis import serve
 from cortex_order.settings import Settings
-from cortex_order.wiring import build
+from cortex_order.wiring import MIGRATIONS, build
 
 
 def app() -> FastAPI:
@@ -12,7 +12,7 @@ def app() -> FastAPI:
 
 
 def main() -> None:
-    serve(build, Settings)
+    serve(build, Settings, migrations=[MIGRATIONS])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from cortex_core.chassis import serve
 from cortex_storage.settings import Settings
-from cortex_storage.wiring import build
+from cortex_storage.wiring import MIGRATIONS, build
 
 
 def app() -> FastAPI:
@@ -13,7 +13,7 @@ def app() -> FastAPI:
 
 
 def main() -> None:
-    serve(build, Settings)
+    serve(build, Settings, migrations=[MIGRATIONS])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,14 @@
 
 from cortex_core.asgi.access_log import AccessLog, ResponseDetails
 from cortex_core.asgi.body_limit import BodyLimit, RequestTooLarge
-from cortex_core.asgi.context import RequestContext
+from cortex_core.asgi.context import KnownTenant, RequestContext, UnknownTenant
 
-__all__ = ["AccessLog", "BodyLimit", "RequestContext", "RequestTooLarge", "ResponseDetails"]
+__all__ = [
+    "AccessLog",
+    "BodyLimit",
+    "KnownTenant",
+    "RequestContext",
+    "RequestTooLarge",
+    "ResponseDetails",
+    "UnknownTenant",
+]

@@ -1,5 +1,5 @@
-"""Body limit: a request whose body is larger than its route allows is refused, before it is read where its length is
-declared, and at the first byte too many where it is not."""
+"""Body limit: a request whose body is larger than its route allows is refused: before a byte of it is read where its
+length is declared, and at the first byte too many where it is not. Where nobody reads the body, nobody minds it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,7 +37,7 @@ class BodyLimit:
         limit = self._limit(scope["path"])
         declared = header(scope["headers"], b"content-length")
         if declared is not None and declared.isascii() and declared.isdigit() and int(declared) > limit:
-            raise RequestTooLarge(limit)
+            return await self.app(scope, self._refusing(limit), send)
         await self.app(scope, self._counted(receive, limit), send)
 
     def _limit(self, path: str) -> int:
@@ -45,6 +45,15 @@ class BodyLimit:
             if path.startswith(prefix):
                 return limit
         return self.default
+
+    @staticmethod
+    def _refusing(limit: int) -> Receive:
+        """Raised where the body is read: by then the route is known, and the answer is counted as its own."""
+
+        async def refusing() -> Message:
+            raise RequestTooLarge(limit)
+
+        return refusing
 
     @staticmethod
     def _counted(receive: Receive, limit: int) -> Receive:

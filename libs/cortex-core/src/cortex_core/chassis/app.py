@@ -15,14 +15,14 @@ from fastapi import APIRouter, FastAPI
 from fastapi.requests import HTTPConnection
 from starlette.middleware import Middleware
 
-from cortex_core.asgi import AccessLog, BodyLimit, RequestContext
+from cortex_core.asgi import AccessLog, BodyLimit, KnownTenant, RequestContext
 from cortex_core.chassis.background import Background
 from cortex_core.chassis.client import ServiceClient
 from cortex_core.chassis.consumers import Consumers, attach
 from cortex_core.chassis.openapi import document
 from cortex_core.chassis.platform import Platform
 from cortex_core.chassis.probes import docs, docs_assets, probes
-from cortex_core.chassis.problems import Problems, install
+from cortex_core.chassis.problems import Problems, install, not_found
 from cortex_core.chassis.settings import Config
 from cortex_core.chassis.telemetry import RequestMetrics, RequestSpan
 from cortex_core.events import EventBus
@@ -67,16 +67,19 @@ def create_app(
         description=description,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # one address a thing; and a redirect would be built from the Host the client claims
         lifespan=lambda app: _lifespan(app, platform, running, tables),
         middleware=[
-            Middleware(RequestContext, trust_tenant=settings.env != "production"),
+            Middleware(RequestContext, tenants=None if settings.env == "production" else settings.tenants),
             Middleware(RequestSpan, tracer=platform.tracer),
             Middleware(AccessLog, on_response=RequestMetrics(settings.service, platform.metrics, platform.logger)),
             Middleware(Problems, logger=platform.logger),
+            Middleware(KnownTenant),
             Middleware(BodyLimit, default=settings.body_limit, limits=body_limits),
         ],
     )
     install(app)
+    app.router.default = not_found
     app.state.platform = platform
     for router in routers:
         app.include_router(router)
@@ -92,15 +95,16 @@ def make_platform(settings: Config, *, clock: Clock | None = None, bus: EventBus
     clock = clock or SystemClock()
     logger = Logger.get(settings.service)
     metrics = MetricsCollector()
+    tracer = Tracer(settings.service, exporter=_exporter(settings), sample_ratio=settings.trace_sample_ratio)
     return Platform(
         settings=settings,
         clock=clock,
         bus=bus or _redis_bus(settings, clock, metrics, logger),
         metrics=metrics,
         health=HealthCheckRegistry(clock),
-        tracer=Tracer(settings.service, exporter=_exporter(settings), sample_ratio=settings.trace_sample_ratio),
+        tracer=tracer,
         logger=logger,
-        http=ServiceClient(),
+        http=ServiceClient(tracer=tracer),
         tasks=Background(logger),
     )
 
@@ -145,6 +149,7 @@ def _redis_bus(settings: Config, clock: Clock, metrics: MetricsCollector, logger
     return RedisEventBus(
         settings.redis_url.get_secret_value(),
         namespace=settings.namespace,
+        tenants=sorted(settings.tenants),
         consumer=f"{socket.gethostname()}-{os.getpid()}-{new_id('c')[-6:]}",
         clock=clock,
         hooks=reporter,

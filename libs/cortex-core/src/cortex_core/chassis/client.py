@@ -8,11 +8,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 
 from cortex_core.kernel.context import current
 from cortex_core.kernel.errors import CortexError, Kind
+from cortex_core.observability import Tracer
 
 if TYPE_CHECKING:
     import aiohttp
@@ -49,7 +51,8 @@ class Reply:
 class ServiceClient:
     """One pool of kept-alive connections. `connect_timeout` in seconds bounds how long a dead service can cost."""
 
-    def __init__(self, *, connect_timeout: float = 0.8, connections: int = 100) -> None:
+    def __init__(self, *, tracer: Tracer | None = None, connect_timeout: float = 0.8, connections: int = 100) -> None:
+        self._tracer = tracer or Tracer("client")
         self._connect_timeout = connect_timeout
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
@@ -84,6 +87,16 @@ class ServiceClient:
         timeout: float = 5.0,
     ) -> Reply:
         """The whole answer. Raises UpstreamUnavailable, UpstreamTimeout (both retryable)."""
+        place = urlsplit(url)
+        attributes = {"http.request.method": method, "server.address": place.netloc, "url.path": place.path}
+        with self._tracer.start_span(method, kind="client", attributes=attributes) as span:
+            reply = await self._exchange(method, url, json, body, headers, timeout)
+            span.set_attribute("http.response.status_code", reply.status)
+            return reply
+
+    async def _exchange(
+        self, method: str, url: str, json: Any, body: bytes | None, headers: Mapping[str, str] | None, timeout: float
+    ) -> Reply:
         import aiohttp
 
         allowed = self.allowed(timeout)

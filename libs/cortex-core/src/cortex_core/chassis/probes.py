@@ -1,16 +1,44 @@
 """What every service answers about itself: `/health*`, `/metrics`, `/docs`. The pages bring their own assets."""
 
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from cortex_core.chassis.platform import Platform
 from cortex_core.kernel.clock import rfc3339
 from cortex_core.observability import PROMETHEUS_CONTENT_TYPE, Status
+
+
+class CheckView(BaseModel):
+    """One check. What else it tells stands beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["up", "degraded", "down"]
+    durationMs: float  # noqa: N815 - camelCase is the wire's
+    error: str | None = None
+
+
+class HealthView(BaseModel):
+    """`degraded`: something is down that it can do without."""
+
+    status: Literal["up", "degraded", "down"]
+    timestamp: datetime
+    checks: dict[str, CheckView]
+
+
+class AliveView(BaseModel):
+    """The process answers."""
+
+    status: Literal["up"]
+    timestamp: datetime
 
 
 def probes(platform: Platform) -> APIRouter:
@@ -20,20 +48,23 @@ def probes(platform: Platform) -> APIRouter:
     """
     router = APIRouter(tags=["operations"])
 
-    @router.get("/health/live", summary="Is the process alive?")
+    @router.get("/health/live", summary="Is the process alive?", responses={200: {"model": AliveView}})
     async def live() -> JSONResponse:
         return JSONResponse({"status": "up", "timestamp": rfc3339(platform.clock.now())})
 
     @router.get(
         "/health/ready",
         summary="Should it be given work?",
-        responses={503: {"description": "Something it needs is down"}},
+        responses={
+            200: {"model": HealthView},
+            503: {"model": HealthView, "description": "Something it cannot do without is down"},
+        },
     )
     async def ready() -> JSONResponse:
         report = await platform.health.run()
         return JSONResponse(report.to_dict(), 503 if report.status is Status.DOWN else 200)
 
-    @router.get("/health", summary="How is it?")
+    @router.get("/health", summary="How is it?", responses={200: {"model": HealthView}})
     async def health() -> JSONResponse:
         return JSONResponse((await platform.health.run()).to_dict())
 

@@ -39,7 +39,14 @@ STATUS: Final[dict[Kind, int]] = {
 }
 
 _FROM_HTTP: Final = {404: "route.not-found", 405: "route.method-not-allowed", 400: "request.invalid"}
+_UNPARSED: Final = "There was an error parsing the body"  # FastAPI's, of what is not even text
 _RESERVED: Final = {"type", "title", "status", "detail", "instance", "code", "traceId"}
+_BEGINNINGS: Final = {
+    "http.response.start",
+    "websocket.accept",
+    "websocket.close",
+    "websocket.http.response.start",
+}
 _MAX_ERRORS: Final = 20
 
 
@@ -102,8 +109,15 @@ def install(app: FastAPI) -> None:
         if isinstance(error.__cause__, CortexError):  # the framework wraps what reading the body raised
             return respond(error.__cause__, request.url.path)
         code = _FROM_HTTP.get(error.status_code, f"http.{error.status_code}")
+        if error.detail == _UNPARSED:
+            code = "request.malformed-json"
         answer = Answered(error.status_code, code, str(error.detail))
         return respond(answer, request.url.path, dict(error.headers or {}))
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+    """The router's answer to an unknown path, for sockets too: the framework would only close those."""
+    raise Answered(404, "route.not-found", "nothing is served here")
 
 
 def _validation(error: RequestValidationError) -> CortexError:
@@ -124,7 +138,7 @@ def _pointer(location: tuple[Any, ...]) -> str:
     """`("body", "items", 0, "sku")` → `#/items/0/sku` (RFC 6901 as a fragment); other places keep their name."""
     place, *rest = location
     parts = [str(part).replace("~", "~0").replace("/", "~1") for part in rest]
-    return "#/" + "/".join(parts) if place == "body" else "/".join([str(place), *parts])
+    return "#" + "".join(f"/{part}" for part in parts) if place == "body" else "/".join([str(place), *parts])
 
 
 def _camel(name: str) -> str:
@@ -140,14 +154,14 @@ class Problems:
         self.logger = logger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
 
         begun = False
 
         async def noting(message: Message) -> None:
             nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
+            begun = begun or message["type"] in _BEGINNINGS
             await send(message)
 
         try:

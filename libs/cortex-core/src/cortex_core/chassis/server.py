@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TypeVar
 
@@ -21,7 +22,7 @@ from cortex_core.chassis.websocket import WebSocketProtocol
 from cortex_core.kernel.errors import CortexError
 from cortex_core.observability import configure_logging
 
-EX_UNAVAILABLE, EX_CONFIG = 69, 78  # sysexits.h
+EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78  # sysexits.h
 
 SomeConfig = TypeVar("SomeConfig", bound=Config)
 
@@ -54,6 +55,7 @@ class CortexHttpServer:
                 ws_max_size=1 << 20,
                 lifespan="on" if lifespan else "off",
                 log_config=None,
+                log_level="warning",  # its own news are ours already, and a socket's line would show the query
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
@@ -109,14 +111,20 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(build: Callable[[SomeConfig], FastAPI], settings_class: type[SomeConfig]) -> None:
+def serve(
+    build: Callable[[SomeConfig], FastAPI], settings_class: type[SomeConfig], *, migrations: Sequence[Path] = ()
+) -> None:
     """A service's `main`: reads the settings, listens, and ends when told to. Exits 78 where the settings are wrong, 69
-    where something needed to start is not there, each with one line that says what to do."""
+    where something needed to start is not there, each with one line that says what to do. With the words `db upgrade`
+    it brings the database to the newest of `migrations` instead, and ends."""
     try:
         settings = settings_class()
     except ValidationError as error:
         fail(settings_class.service, EX_CONFIG, *explain(error, settings_class))
-    configure_logging(service=settings.service, level=settings.log_level)
+    words = sys.argv[1:]
+    configure_logging(service=settings.service, level="warning" if words else settings.log_level)
+    if words:
+        raise SystemExit(_command(settings, words, migrations))
 
     gc.disable()  # what is made while starting stays for ever: collecting in between finds nothing
     app = build(settings)
@@ -140,6 +148,15 @@ def serve(build: Callable[[SomeConfig], FastAPI], settings_class: type[SomeConfi
         if started.failure is None:
             raise
         fail(settings.service, EX_UNAVAILABLE, started.failure)
+
+
+def _command(settings: Config, words: list[str], migrations: Sequence[Path]) -> int:
+    if words != ["db", "upgrade"] or not migrations:
+        known = "`db upgrade`, or nothing to serve" if migrations else "nothing: it serves"
+        fail(settings.service, EX_USAGE, f"{' '.join(words)!r} is no command; this service knows {known}")
+    from cortex_core.chassis.schema import upgrade_database
+
+    return upgrade_database(settings.service, str(getattr(settings, "database_url", "")), migrations)
 
 
 def fail(service: str, status: int, *lines: str) -> NoReturn:

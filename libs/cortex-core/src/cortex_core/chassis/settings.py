@@ -4,10 +4,15 @@
 `development(…)` each default that only suits a developer's machine.
 """
 
-from typing import Any, ClassVar, Literal, Self
+import re
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from cortex_core.kernel.context import DEFAULT_TENANT
+
+_TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 
 Env = Literal["development", "test", "production"]
 
@@ -45,9 +50,27 @@ class Config(BaseSettings):
         json_schema_extra={"development": True},
     )
     namespace: str = _shared("CORTEX_NAMESPACE", "cortex", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    tenants: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset({DEFAULT_TENANT}),
+        validation_alias=AliasChoices("CORTEX_TENANTS"),
+        min_length=1,
+        description="Tenants served here, by commas.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _shared("CORTEX_LOG_LEVEL", "info")
     otlp_endpoint: str | None = _shared("OTEL_EXPORTER_OTLP_ENDPOINT", None)
     trace_sample_ratio: float = _shared("CORTEX_TRACE_SAMPLE_RATIO", 1.0, ge=0, le=1)
+
+    @field_validator("tenants", mode="before")
+    @classmethod
+    def _by_commas(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("tenants")
+    @classmethod
+    def _are_tenants(cls, value: frozenset[str]) -> frozenset[str]:
+        if not all(_TENANT.fullmatch(tenant) for tenant in value):
+            raise ValueError("a tenant is 1 to 63 of a-z 0-9 -, and begins with a letter or a figure")
+        return value
 
     @field_validator("redis_url")
     @classmethod

@@ -3,7 +3,7 @@
 from cortex_core.asgi import ResponseDetails
 from cortex_core.asgi.access_log import route_of
 from cortex_core.asgi.types import ASGIApp, Message, Receive, Scope, Send
-from cortex_core.kernel.context import current
+from cortex_core.kernel.context import TraceContext, current, use_context
 from cortex_core.observability import Logger, MetricsCollector, Tracer
 
 _QUIET = ("/health", "/metrics")  # probes ask every few seconds: their line is for debugging only
@@ -18,6 +18,8 @@ class RequestSpan:
         self.tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            return await self._socket(scope, receive, send)
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
@@ -40,6 +42,11 @@ class RequestSpan:
                 span.update_name(f"{scope['method']} {route}")
                 span.set_attribute("http.route", route)
                 span.set_attribute("http.response.status_code", status)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A connection can last for days and has no span, only a trace that its lines and refusals carry."""
+        with use_context(trace=current().trace or TraceContext.new(sampled=False)):
+            await self.app(scope, receive, send)
 
 
 class RequestMetrics:

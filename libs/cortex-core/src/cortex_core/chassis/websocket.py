@@ -35,10 +35,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
 
     async def run_asgi(self) -> None:
+        self.app = self._answered(self.app)
         try:
             await super().run_asgi()
         finally:
             self._cut_later()
+
+    def _answered(self, app: Any) -> Any:
+        """A refusal is an answer too: uvicorn would log an error because no handshake came of it."""
+
+        async def answered(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            if self.initial_response is not None and not self.handshake_complete:
+                raise ClientDisconnected
+
+        return answered
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
