@@ -49,6 +49,16 @@ def test_a_member_that_is_missing_is_named(example: Example) -> None:
         type(data).of({name: value for name, value in wire.items() if name != alias})
 
 
+def test_what_does_not_fit_is_named_and_not_repeated(example: Example) -> None:
+    data, wire = example
+
+    with pytest.raises(ValidationError) as caught:
+        type(data).of({name: ["canary-of-a-customer"] for name in wire})
+
+    assert "canary" not in f"{caught.value} {caught.value!r}"
+    assert all(name in str(caught.value) for name in wire)
+
+
 def test_it_names_its_schema_with_its_version(example: Example) -> None:
     data, _ = example
 

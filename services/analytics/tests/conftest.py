@@ -131,7 +131,13 @@ def serve(tmp_path: Path) -> Serve:
         bus = bus or MemoryEventBus()
         settings.setdefault("database_url", f"sqlite+aiosqlite:///{tmp_path}/analytics.db")
         settings.setdefault("exporter_port", 0)
-        async with serving(build(Settings(env="test", **settings), bus=bus, ledger=ledger)) as http:
+        async with serving(
+            build(
+                Settings(env="test", tenants=frozenset({"public", "acme", "umbrella"}), **settings),
+                bus=bus,
+                ledger=ledger,
+            )
+        ) as http:
             yield Analytics(http, bus)
 
     return start

@@ -108,7 +108,7 @@ async def start() -> AsyncIterator[Start]:
             *, work: Callable[..., Any] | None = None, bus: MemoryEventBus | None = None, **settings: Any
         ) -> Compute:
             bus = bus or MemoryEventBus()
-            app = build(Settings(env="test", **settings), bus=bus, work=work)
+            app = build(Settings(env="test", tenants=frozenset({"public", "acme"}), **settings), bus=bus, work=work)
             compute = Compute(await stack.enter_async_context(serving(app)), bus)
 
             async def hear(event: CloudEvent) -> None:

@@ -46,6 +46,19 @@ async def test_every_route_leads_to_its_service(
     assert [(request["method"], request["raw_path"]) for request in upstream.requests] == [(method, upstream_path)]
 
 
+async def test_head_says_what_get_would_without_the_body(start_gateway: Any, recorder: Any) -> None:
+    storage = recorder(200, b"", [(b"content-length", b"1234567"), (b"etag", b'"bafy"')])
+    async with start_gateway(storage=storage) as client, client.head("/api/storage/files/bafy") as reply:
+        assert (reply.status, await reply.read()) == (200, b"")
+        assert (reply.headers["Content-Length"], reply.headers["ETag"]) == ("1234567", '"bafy"')
+        async with client.get("/api/nothing") as after:  # on the same connection: nothing of a body was left behind
+            assert after.status == 404
+
+    assert [(request["method"], request["raw_path"]) for request in storage.requests] == [
+        ("HEAD", b"/storage/files/bafy")
+    ]
+
+
 async def test_a_path_is_passed_on_as_the_service_will_read_it(start_gateway: Any, recorder: Any) -> None:
     order = recorder()
     async with start_gateway(order=order) as client:
@@ -182,6 +195,17 @@ class TestNoSuchRoute:
 
         assert f"{line('/api/orders/{orderId}', 200)} 2.0" in text
         assert f"{line('unmatched', 404)} 3.0" in text
+
+    async def test_a_wrong_method_is_counted_under_its_route(self, start_gateway: Any) -> None:
+        async with start_gateway() as client:
+            for path in ("/api/orders/ord_1", "/api/orders/ord_2"):
+                async with client.delete(path) as reply:
+                    assert reply.status == 405
+            async with client.get("/metrics") as reply:
+                text = await reply.text()
+
+        labels = 'method="DELETE",route="/api/orders/{orderId}",service="gateway",status="405"'
+        assert f"cortex_hub_http_requests_total{{{labels}}} 2.0" in text
 
 
 class TestBodyLimit:

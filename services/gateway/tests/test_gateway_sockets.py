@@ -155,6 +155,50 @@ async def test_a_service_that_says_no_is_heard(start_gateway: Any) -> None:
     assert raised.value.status == 403
 
 
+@pytest.mark.parametrize(
+    ("told", "retry_after", "heard", "passed_on"),
+    [
+        (400, None, 400, None),
+        (401, None, 401, None),
+        (403, None, 403, None),
+        (404, None, 404, None),
+        (429, "7", 429, "7"),
+        (429, None, 429, "1"),
+        (503, "30", 503, "30"),
+        (503, "Fri, 31 Dec 1999 23:59:59 GMT", 503, "1"),
+        (503, "9" * 400, 503, "1"),
+        (504, None, 504, None),
+        (200, None, 503, "1"),
+        (500, None, 503, "1"),
+    ],
+)
+async def test_a_refusal_keeps_its_status_and_when_to_come_back(
+    start_gateway: Any, told: int, retry_after: str | None, heard: int, passed_on: str | None
+) -> None:
+    async def full(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        headers = [(b"retry-after", retry_after.encode())] if retry_after is not None else []
+        await send({"type": "websocket.http.response.start", "status": told, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b"the service's own words"})
+
+    opening = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
+    }
+    async with (
+        start_gateway(notification=full) as client,
+        client.get("/ws", headers=opening) as reply,  # by hand: aiohttp's WebSocket would not show the body
+    ):
+        problem = await reply.json()
+
+    assert (reply.status, reply.headers.get("Retry-After")) == (heard, passed_on)
+    assert (reply.content_type, problem["code"]) == ("application/problem+json", "upstream.socket-refused")
+    assert (problem["service"], problem["status"]) == ("notification", heard)
+    assert f"status {told}" in problem["detail"]
+
+
 async def test_a_client_that_does_not_read_holds_the_service_back(start_gateway: Any) -> None:
     sent = 0
 

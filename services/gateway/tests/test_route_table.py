@@ -24,6 +24,7 @@ TABLE = RouteTable(ROUTES)
         ("POST", "/api/storage/files", "/api/storage/files", Service.STORAGE),
         ("GET", "/api/storage/files", "/api/storage/files", Service.STORAGE),
         ("GET", "/api/storage/files/bafy", "/api/storage/files/{cid}", Service.STORAGE),
+        ("HEAD", "/api/storage/files/bafy", "/api/storage/files/{cid}", Service.STORAGE),
         ("POST", "/api/compute/images", "/api/compute/images", Service.COMPUTE),
     ],
 )
@@ -67,6 +68,13 @@ def test_a_known_path_with_another_method_says_which_are_served() -> None:
 
     assert raised.value.allow == ["GET", "POST"]
     assert raised.value.details == {"allow": ["GET", "POST"]}
+
+
+def test_a_refused_method_names_the_route_for_the_metrics() -> None:
+    with pytest.raises(MethodNotAllowed) as raised:
+        TABLE.find("DELETE", "/api/orders/ord_1")
+
+    assert raised.value.template == "/api/orders/{orderId}"
 
 
 @pytest.mark.parametrize("turned", [False, True])

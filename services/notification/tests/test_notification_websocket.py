@@ -78,8 +78,12 @@ async def test_events_of_a_topic_come_in_order(service: Any, completed: Any) -> 
         assert [(await client.frame())["data"]["orderId"] for _ in range(100)] == [f"ord_{n}" for n in range(100)]
 
 
-async def test_a_client_hears_its_tenant_and_no_other(service: Any, completed: Any) -> None:
-    async with service.client(headers={"X-Cortex-Tenant": "acme"}) as acme, service.client() as public:
+async def test_a_client_hears_its_tenant_and_no_other(serve: Any, completed: Any) -> None:
+    async with (
+        serve(tenants=frozenset({"acme", "public"})) as service,
+        service.client(headers={"X-Cortex-Tenant": "acme"}) as acme,
+        service.client() as public,
+    ):
         await service.publish(
             completed("ord_acme", tenant="acme"), completed("ord_public"), completed("ord_last", tenant="acme")
         )
@@ -185,13 +189,16 @@ async def test_http_is_told_to_upgrade(service: Any) -> None:
     answer = await service.http.get("/ws")
 
     assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
+    assert answer.content_type == "application/problem+json"
     assert (await answer.json())["code"] == "http.426"
 
 
 async def test_the_document_says_how_it_answers(service: Any) -> None:
     document = await (await service.http.get("/openapi.json")).json()
 
-    assert "426" in document["paths"]["/ws"]["get"]["responses"]
+    refusal = document["paths"]["/ws"]["get"]["responses"]["426"]
+    assert refusal["content"] == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert "`http.426`" in refusal["description"]
 
 
 async def test_the_end_of_the_service_is_told_to_everybody(serve: Any) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 from typing import Any
 
 import aiohttp
@@ -263,6 +264,29 @@ async def test_what_a_route_may_answer_is_documented(client: aiohttp.ClientSessi
     listed = document["paths"]["/orders"]["get"]["responses"]["400"]["description"]
     assert "`order.invalid-cursor`" in listed
     assert "`order.not-found`" in document["paths"]["/orders/{orderId}"]["get"]["responses"]["404"]["description"]
+
+
+async def test_the_document_tells_the_domains_bounds(client: aiohttp.ClientSession) -> None:
+    _, document = await get(client, "/openapi.json")
+
+    parameters = {each["name"]: each["schema"] for each in document["paths"]["/orders"]["get"]["parameters"]}
+    body, line = (document["components"]["schemas"][name]["properties"] for name in ("PlaceOrderBody", "ItemBody"))
+    assert {"minimum": 1, "maximum": 100, "default": 20, "type": "integer"}.items() <= parameters["limit"].items()
+    assert not {"ge", "le"} & parameters["limit"].keys()
+    assert (body["items"]["minItems"], body["items"]["maxItems"]) == (1, 100)
+    assert (line["quantity"]["minimum"], line["quantity"]["maximum"]) == (1, 1_000_000)
+    assert (line["unitPrice"]["minimum"], line["unitPrice"]["maximum"]) == (0, 10**12)
+    examples = [
+        (line["sku"], "a.B_c-9", "a b"),
+        (line["sku"], "a" * 64, "a" * 65),
+        (body["customerId"], "c" * 64, "c" * 65),
+        (body["customerId"], "cus_1", "cus.1"),
+        (body["currency"], "EUR", "eur"),
+        (body["paymentToken"], "tok_" + "a" * 60, "tok_" + "a" * 61),
+    ]
+    for schema, good, bad in examples:
+        assert re.search(schema["pattern"], good), good  # search: a JSON Schema's pattern is anchored by itself only
+        assert not re.search(schema["pattern"], bad), bad
 
 
 async def test_readiness_needs_the_database_and_not_the_bus(client: aiohttp.ClientSession, bus: MemoryEventBus) -> None:

@@ -16,6 +16,8 @@ ROW = re.compile(r"^\| `((?:ORDER|CORTEX|OTEL)_[A-Z_]+)` \| (?:`([^`]+)`)? *\| (
 def shown(default: Any) -> str:
     if default is None:
         return ""
+    if isinstance(default, frozenset):
+        return ",".join(sorted(default))
     return default.get_secret_value() if isinstance(default, SecretStr) else str(default)
 
 

@@ -113,6 +113,7 @@ def settings(tmp_path: Path) -> Settings:
         database_url=f"sqlite+aiosqlite:///{tmp_path}/storage.db",
         blocks_dir=tmp_path / "blocks",
         max_file_bytes=MAX_BYTES,
+        tenants=frozenset({"public", "acme", "one", "two"}),
     )
 
 

@@ -96,5 +96,7 @@ async def test_its_routes_are_documented(client: ClientSession) -> None:
 
     upload, download = paths["/storage/files"]["post"], paths["/storage/files/{cid}"]["get"]
     assert upload["requestBody"]["content"].keys() == {"application/octet-stream", "multipart/form-data"}
+    assert not upload["requestBody"].get("required", False)  # an empty file is a file
     assert {"201", "400", "413", "422", "503"} <= upload["responses"].keys()
     assert {"200", "206", "304", "400", "404", "416", "500", "503"} <= download["responses"].keys()
+    assert download["responses"]["416"]["content"].keys() == {"application/problem+json"}

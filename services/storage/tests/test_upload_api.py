@@ -43,6 +43,11 @@ async def listed(client: ClientSession) -> list[dict[str, Any]]:
         return files
 
 
+async def test_no_body_at_all_is_an_empty_file(client: ClientSession) -> None:
+    async with client.post("/storage/files") as answer:
+        assert (answer.status, await answer.json()) == (201, {"cid": KUBO_CIDS[0][1], "size": 0})
+
+
 @pytest.mark.parametrize(("size", "cid"), KUBO_CIDS)
 async def test_a_file_gets_kubos_cid_and_comes_back(
     client: ClientSession, content: Content, size: int, cid: str

@@ -10,7 +10,13 @@ class EventData(BaseModel):
     """The `data` of one event type. camelCase on the wire; members unknown to this version are ignored, so that a
     publisher may add some (a change that is not an addition is a new schema version)."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # errors are logged; what customers wrote is not
+    )
 
     type: ClassVar[str]
     schema_version: ClassVar[int] = 1
@@ -22,7 +28,7 @@ class EventData(BaseModel):
 
     @classmethod
     def of(cls, data: Any) -> Self:
-        """Raises ValueError (pydantic's ValidationError) that names what is wrong."""
+        """Raises ValueError (pydantic's ValidationError) that names what is wrong, and does not repeat it."""
         return cls.model_validate(data)
 
     def wire(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from cortex_contracts import CATALOG, OrderCreated
 from cortex_core.chassis import Config, Platform, consume, create_app, hear, on
 from cortex_core.chassis.bus import BusReporter
-from cortex_core.events import BusUnavailable, CloudEvent, EventBus, MemoryEventBus
+from cortex_core.events import BusUnavailable, CloudEvent, EventBus, MalformedEvent, MemoryEventBus
 from cortex_core.events.hooks import BusErrorDetails, DeliveryDetails, GapDetails, Outcome
 from cortex_core.events.redis import RedisEventBus
 from cortex_core.kernel import Delivered, TraceContext, current
@@ -25,7 +25,7 @@ from cortex_core.observability import logging as ours
 from cortex_core.testing import eventually, free_port, serving
 
 CANARY = "canary-8c41-of-a-customer"
-PASSWORD = "hunter2canary"  # noqa: S105 - a canary, no secret
+PASSWORD = "hunter2canary"
 TRACE = TraceContext.new()
 
 
@@ -120,6 +120,21 @@ async def test_what_a_customer_wrote_is_in_no_line_and_no_reason_when_the_data_d
     assert "total" in letter.reason
     assert {line["trace_id"] for line in lines.of("delivery went wrong")} == {TRACE.trace_id}
     assert CANARY not in letter.reason + lines.getvalue()
+
+
+@pytest.mark.parametrize("member", ["dataschema", "traceparent", "tracestate"])
+def test_an_attribute_that_is_no_text_makes_no_event(member: str) -> None:
+    members = {**order_created().to_dict(), member: 5}
+
+    with pytest.raises(MalformedEvent, match=member):
+        CloudEvent.from_dict(members)
+
+
+def test_a_time_that_is_none_is_not_repeated() -> None:
+    with pytest.raises(MalformedEvent, match="time") as raised:
+        CloudEvent.from_dict({**order_created().to_dict(), "time": CANARY})
+
+    assert CANARY not in str(raised.value)
 
 
 async def test_a_redis_that_is_not_there_is_reported_without_its_address_and_password(

@@ -180,6 +180,32 @@ async def test_a_wrong_statement_stays_what_it_is(sql_store: SqlEventStore) -> N
             await connection.execute(text("SELECT * FROM nowhere"))
 
 
+async def test_an_error_of_the_database_does_not_show_what_was_to_be_written(sql_store: SqlEventStore) -> None:
+    async with sql_store.transaction() as connection:
+        await connection.execute(
+            text("CREATE TRIGGER boom BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'disk trouble'); END")
+        )
+
+    with pytest.raises(IntegrityError, match="disk trouble") as caught:
+        await sql_store.append("a", [placed()], expected_version=0, messages=[Message("m", "o", "canary-77", b"{}")])
+
+    assert "canary-77" not in f"{caught.value!r} {caught.value} {caught.value.__cause__!r}"
+
+
+async def test_what_was_deleted_is_not_in_the_file_any_more(database_url: str, tmp_path: Path) -> None:
+    """Once its log is folded in, as when it is closed: until then old pages stay in the log."""
+    async with open_event_store(database_url) as store:
+        await store.append("a", [placed()], expected_version=0)
+        await store.append("b", [NewEvent("order.created", {"note": "canary-77"})], expected_version=0)
+    assert b"canary-77" in (tmp_path / "store.db").read_bytes()
+
+    async with open_event_store(database_url) as store, store.transaction() as connection:
+        await connection.execute(text("DELETE FROM events WHERE stream = 'b'"))
+
+    assert b"canary-77" not in (tmp_path / "store.db").read_bytes()
+    assert not (tmp_path / "store.db-wal").exists()
+
+
 async def test_what_is_missing_is_not_called_a_duplicate(sql_store: SqlEventStore) -> None:
     nameless = Message("m", "order", None, b"{}")  # type: ignore[arg-type]  # what types forbid, a row can still bring
     timeless = NewEvent(None, {})  # type: ignore[arg-type]

@@ -28,8 +28,11 @@ def lines() -> Iterator[Lines]:
     """Logging configured for a service `order` at level info, into this."""
     root, output = logging.getLogger(), ours._output
     before = (root.level, list(root.handlers), dict(vars(output)))
+    named = {name: logging.getLogger(name).level for name in ("cortex_core", "cortex_order", "aiosqlite", "sqlalchemy")}
     stream = Lines()
     configure_logging(service="order", level="info", stream=stream)
     yield stream
     root.level, root.handlers[:] = before[0], before[1]
     vars(output).update(before[2])
+    for name, level in named.items():
+        logging.getLogger(name).setLevel(level)

@@ -223,6 +223,38 @@ class TestOtherLibraries:
 
         assert lines.all() == []
 
+    def test_what_they_say_below_info_is_never_heard(self, lines: Any, caplog: pytest.LogCaptureFixture) -> None:
+        """Debugging ours must not show what a driver is given: aiosqlite logs each statement with its parameters."""
+        configure_logging(service="order", level="debug", stream=lines)
+
+        logging.getLogger("driver").debug("executing %s", CANARY)
+        logging.getLogger("aiosqlite").info("executing %s", CANARY)
+        logging.getLogger("sqlalchemy.engine.Engine").info("executing %s", CANARY)
+        logging.getLogger("driver").info("heard")
+        logging.getLogger("aiosqlite").warning("heard")
+        logging.getLogger("cortex_core.events").debug("heard")
+
+        assert [line["event"] for line in lines.all()] == ["heard", "heard", "heard"]
+        assert CANARY not in caplog.text
+
+    def test_one_that_turns_its_own_debugging_on_is_not_heard_either(
+        self, lines: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        configure_logging(service="order", level="debug", stream=lines)
+        monkeypatch.setattr(logging.getLogger("stubborn"), "level", logging.DEBUG)
+
+        logging.getLogger("stubborn").debug("executing %s", CANARY)
+
+        assert lines.all() == []
+
+    def test_a_higher_level_holds_for_ours_and_for_them(self, lines: Any) -> None:
+        configure_logging(service="order", level="error", stream=lines)
+
+        for name in ("driver", "aiosqlite", "cortex_core.events"):
+            logging.getLogger(name).warning("nobody cares")
+
+        assert lines.all() == []
+
     def test_a_line_whose_arguments_do_not_fit_is_still_written(
         self, lines: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -36,6 +36,7 @@ class Forwarding:
         try:
             route = use.forward.route(scope["method"], scope["path"])
         except MethodNotAllowed as error:
+            scope["cortex.route"] = error.template
             return await respond(error, scope["path"], {"Allow": ", ".join(error.allow)})(scope, receive, send)
         scope["cortex.route"] = route.path
         body = ClientBody(receive, expected=_has_body(scope["headers"]))

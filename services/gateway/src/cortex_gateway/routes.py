@@ -49,7 +49,7 @@ ROUTES: Final = (
     Route(("GET",), "/api/analytics/metrics", Service.ANALYTICS),
     Route(("POST",), "/api/storage/files", Service.STORAGE, timeout=60.0, body_limit=1024 * MIB, streams=True),
     Route(("GET",), "/api/storage/files", Service.STORAGE),
-    Route(("GET",), "/api/storage/files/{cid}", Service.STORAGE, timeout=60.0, streams=True),
+    Route(("GET", "HEAD"), "/api/storage/files/{cid}", Service.STORAGE, timeout=60.0, streams=True),
     Route(("POST",), "/api/compute/images", Service.COMPUTE, timeout=60.0, body_limit=32 * MIB, streams=True),
 )
 
@@ -66,12 +66,13 @@ class RouteNotFound(CortexError):
 
 
 class MethodNotAllowed(CortexError):
-    """The path is served, but not by this method. `allow` lists those that are."""
+    """The path is served, but not by this method. `allow` lists those that are; `template` is the path's."""
 
     code, kind = "route.method-not-allowed", Kind.METHOD_NOT_ALLOWED
 
-    def __init__(self, method: str, path: str, allow: Sequence[str]) -> None:
+    def __init__(self, method: str, path: str, template: str, allow: Sequence[str]) -> None:
         super().__init__(f"{path} is not served by {method}", allow=list(allow))
+        self.template = template
         self.allow = allow
 
 
@@ -96,7 +97,8 @@ class RouteTable:
             if pattern.fullmatch(path):
                 by_method = self._routes[shape]
                 if method not in by_method:
-                    raise MethodNotAllowed(method, path, sorted(by_method))
+                    template = next(iter(by_method.values())).path
+                    raise MethodNotAllowed(method, path, template, sorted(by_method))
                 return by_method[method]
         raise RouteNotFound(path)
 

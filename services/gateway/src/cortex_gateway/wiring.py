@@ -52,6 +52,4 @@ def build(settings: Settings, *, clock: Clock | None = None, bus: EventBus | Non
     )
     # Before FastAPI's own, which cannot wait for what it would have to ask the services.
     app.router.routes.insert(0, StarletteRoute("/openapi.json", api.openapi, include_in_schema=False))
-    app.router.redirect_slashes = False  # a path is in the table or it is not: /api is no way to /api/
-    app.router.redirect_slashes = False  # a path is in the table or it is not: /api is no way to /api/
     return app

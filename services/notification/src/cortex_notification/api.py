@@ -4,10 +4,11 @@ import asyncio
 from contextlib import suppress
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, HTTPException, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, HTTPException, Response, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from cortex_core.chassis import use_cases
+from cortex_core.chassis.problems import MEDIA_TYPE
 from cortex_core.kernel import current
 from cortex_core.realtime import TOO_SLOW, Connection
 from cortex_notification.usecases import Conversation, UseCases
@@ -33,8 +34,14 @@ async def live(websocket: WebSocket, use: UseCasesDep) -> None:
 @router.get(
     "/ws",
     status_code=426,
+    response_class=Response,  # not JSON's, which FastAPI would document beside the problem
     summary="Live events, over a WebSocket",
-    responses={426: {"description": "Come back with a WebSocket handshake"}},
+    responses={
+        426: {
+            "description": "Upgrade Required: `http.426`. Come back with a WebSocket handshake",
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    },
 )
 async def not_a_handshake() -> None:
     """Frames are `{"type","id","time","data"}`, one an event, after a `welcome`. See the service's README."""

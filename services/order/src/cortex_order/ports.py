@@ -76,7 +76,8 @@ class Settlement(Protocol):
         ...
 
     async def settled(self, order_id: OrderId) -> None:
-        """Takes the order off the list, and forgets its payment token. Nothing happens the second time."""
+        """Takes the order off the list, and deletes its payment token (when its bytes are gone from the disk is the
+        database's affair). Nothing happens the second time."""
         ...
 
 

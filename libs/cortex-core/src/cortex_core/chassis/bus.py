@@ -1,11 +1,14 @@
 """What the bus tells becomes metrics and log lines, under the same names in every service."""
 
+from cortex_core.events.delivery import surroundings
 from cortex_core.events.hooks import BusErrorDetails, DeliveryDetails, GapDetails, Outcome
+from cortex_core.kernel.context import Context, use_context
 from cortex_core.observability import Logger, MetricsCollector
 
 
 class BusReporter:
-    """Implements `events.hooks.BusHooks`."""
+    """Implements `events.hooks.BusHooks`. A line about an event is of that event's tenant and trace, not of the
+    task that happened to deliver it."""
 
     def __init__(self, metrics: MetricsCollector, logger: Logger) -> None:
         self._logger = logger
@@ -21,22 +24,23 @@ class BusReporter:
         self._deliveries.labels(topic=details.topic, group=details.group or "", outcome=details.outcome.value).inc()
         if details.outcome is Outcome.DELIVERED:
             return
-        self._logger.warning(
-            "delivery went wrong",
-            outcome=details.outcome.value,
-            group=details.group,
-            event_id=details.event.id if details.event else None,
-            event_type=details.event.type if details.event else None,
-            attempt=details.attempt,
-            delay=details.delay,
-            error=repr(details.error),
-        )
+        event = details.event
+        with use_context(surroundings(event) if event else Context()):
+            self._logger.warning(
+                "delivery went wrong",
+                outcome=details.outcome.value,
+                group=details.group,
+                event_id=event.id if event else None,
+                event_type=event.type if event else None,
+                attempt=details.attempt,
+                delay=details.delay,
+                error=repr(details.error),
+            )
 
     def on_gap(self, details: GapDetails, /) -> None:
         self._gap_events.labels(topic=details.topic).inc(details.filled)
-        self._logger.warning(
-            "gap in the broadcast", topic=details.topic, tenant=details.tenant, filled=details.filled, lost=details.lost
-        )
+        with use_context(Context(tenant=details.tenant)):
+            self._logger.warning("gap in the broadcast", topic=details.topic, filled=details.filled, lost=details.lost)
 
     def on_error(self, details: BusErrorDetails, /) -> None:
         self._errors.inc()

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol, Self
 
+from pydantic import ValidationError
+
 from cortex_core.chassis.platform import Platform
 from cortex_core.events import CloudEvent, Handler, MalformedEvent, Subscription, UnknownEvent
 from cortex_core.kernel.context import TraceContext
@@ -114,5 +116,13 @@ def _delivered(event: CloudEvent, data: type[EventType]) -> Delivered[Any]:
     try:
         content = data.of(dict(event.data))
     except ValueError as error:
-        raise MalformedEvent(f"{event.type}: {error}") from error
+        raise MalformedEvent(f"{event.type}: {_complaint(error)}") from error
     return Delivered(event.id, event.type, event.time, event.tenant, event.subject, event.version, content)
+
+
+def _complaint(error: ValueError) -> str:
+    """What is wrong where, without what was found there: this text is logged, and what customers wrote is not."""
+    if not isinstance(error, ValidationError):
+        return type(error).__name__
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'data'}: {each['type']}" for each in problems)

@@ -91,7 +91,7 @@ class CloudEvent:
         try:
             time = parse_rfc3339(_text(members, "time"))
         except ValueError as error:
-            raise MalformedEvent(f"`time`: {error}") from error
+            raise MalformedEvent("`time` is no RFC 3339 time with an offset") from error
         return cls(
             type=_text(members, "type"),
             source=_text(members, "source"),
@@ -101,9 +101,9 @@ class CloudEvent:
             time=time,
             tenant=_text(members, "tenant", DEFAULT_TENANT),
             version=version,
-            dataschema=members.get("dataschema"),
-            traceparent=members.get("traceparent"),
-            tracestate=members.get("tracestate"),
+            dataschema=_optional_text(members, "dataschema"),
+            traceparent=_optional_text(members, "traceparent"),
+            tracestate=_optional_text(members, "tracestate"),
         )
 
     def to_json(self) -> bytes:
@@ -117,6 +117,10 @@ class CloudEvent:
         except ValueError as error:
             raise MalformedEvent(f"not JSON: {error}") from error
         return cls.from_dict(members)
+
+
+def _optional_text(members: Mapping[str, Any], name: str) -> str | None:
+    return None if members.get(name) is None else _text(members, name)
 
 
 def _text(members: Mapping[str, Any], name: str, default: str | None = None) -> str:

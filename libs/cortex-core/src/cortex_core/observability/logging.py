@@ -2,7 +2,8 @@
 
 Owns the format and its destination. Refuses to show secrets (`redaction`): values by their names, credentials inside
 text by their shape, an exception's frames without their locals. A line that cannot be written is counted, never raised:
-the work goes on. Python's own `logging` (uvicorn, asyncio, any library) is routed into the same lines.
+the work goes on. Python's own `logging` (uvicorn, asyncio, any library) is routed into the same lines; level `debug` is
+for our own code alone, because what a driver tells there is every statement with its parameters.
 """
 
 import json
@@ -21,6 +22,7 @@ from cortex_core.kernel.context import current
 from cortex_core.observability.redaction import redact_fields
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_CHATTY: Final = ("aiosqlite", "sqlalchemy")  # they show what they are given at `info` too
 _HEAD: Final = frozenset({"time", "level", "event", "service", "logger", "trace_id", "span_id", "tenant", "request_id"})
 
 
@@ -129,8 +131,23 @@ class Logger(structlog.BoundLoggerBase):
         self.error(event, **{"exc_info": True, **fields})
 
 
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0].partition("_")[0] == "cortex"
+
+
+def _floor(name: str) -> int:
+    """The least level at which this logger is heard, whatever ours is."""
+    if _is_ours(name):
+        return _LEVELS["debug"]
+    return _LEVELS["warning" if name.partition(".")[0] in _CHATTY else "info"]
+
+
 class _Bridge(logging.Handler):
-    """Python's own logging, in our lines. The message's arguments are text by then: only their shape is scrubbed."""
+    """Python's own logging, in our lines. The message's arguments are text by then: only their shape is scrubbed, and
+    loggers that are not ours have a floor, also where a library has turned its own debugging on."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= max(_floor(record.name), _output.level) and bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -153,4 +170,8 @@ def configure_logging(*, service: str, level: str = "info", stream: TextIO | Non
     for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
         root.removeHandler(handler)
     root.addHandler(_Bridge())
-    root.setLevel(_output.level)
+    root.setLevel(max(_output.level, _floor("")))  # here too, so that a driver's debug lines are not even made
+    for name in ("cortex_core", f"cortex_{service}"):
+        logging.getLogger(name).setLevel(_output.level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(_output.level, _floor(name)))

@@ -1,23 +1,46 @@
 """A WebSocket to a service, over aiohttp. Its back-pressure is the transport's: `send` waits, and unread is unsent."""
 
+import re
 from typing import Final
 
 import aiohttp
 
+from cortex_core.chassis.problems import STATUS
 from cortex_core.kernel import CortexError, Kind
 from cortex_gateway.ports import Closed
 from cortex_gateway.routes import Service
 
 _BROKEN: Final = Closed(1006)
+_SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+_PASSED_ON: Final = {
+    STATUS[kind]: kind
+    for kind in (
+        Kind.INVALID,
+        Kind.UNAUTHENTICATED,
+        Kind.FORBIDDEN,
+        Kind.NOT_FOUND,
+        Kind.RATE_LIMITED,
+        Kind.UNAVAILABLE,
+        Kind.TIMEOUT,
+    )
+}
+"""What tells the client something about itself, or when to come back. Any other status is between the service and us:
+to the client, the service is not there."""
 
 
 class Refused(CortexError):
-    """The service answered a WebSocket's opening with an HTTP status."""
+    """The service answered a WebSocket's opening with an HTTP status. The client gets to hear the same, and when it may
+    ask again, if the service says so in seconds."""
 
-    code, kind = "upstream.socket-refused", Kind.FORBIDDEN
+    code = "upstream.socket-refused"
 
-    def __init__(self, service: Service, status: int) -> None:
-        super().__init__(f"the {service} service refused the connection with status {status}", service=service)
+    def __init__(self, service: Service, status: int, retry_after: str | None = None) -> None:
+        self.kind = _PASSED_ON.get(status, Kind.UNAVAILABLE)  # type: ignore[misc]  # of the instance: it is the service's
+        seconds = float(retry_after) if retry_after is not None and _SECONDS.fullmatch(retry_after) else None
+        super().__init__(
+            f"the {service} service refused the connection with status {status}", retry_after=seconds, service=service
+        )
 
 
 class AiohttpSocket:

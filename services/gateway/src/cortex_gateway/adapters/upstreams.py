@@ -107,7 +107,8 @@ class AiohttpUpstreams:
                             )
                         )
                 except aiohttp.WSServerHandshakeError as error:
-                    raise Refused(call.service, error.status) from error
+                    retry_after = error.headers.get("Retry-After") if error.headers is not None else None
+                    raise Refused(call.service, error.status, retry_after) from error
                 except TimeoutError as error:
                     if isinstance(error, aiohttp.ConnectionTimeoutError):
                         raise _unavailable(call.service, f"no connection within {_CONNECT} s") from error

@@ -180,4 +180,5 @@ def _mine(order_id: OrderId) -> tuple[Any, Any]:
 
 
 async def _forget(connection: AsyncConnection, order_id: OrderId) -> None:
+    """The file's bytes are zeroed with it; SQLite's log keeps the old page until a checkpoint, and new ones over it."""
     await connection.execute(delete(tables.settlements).where(*_mine(order_id)))

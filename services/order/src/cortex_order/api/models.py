@@ -1,21 +1,37 @@
 """What goes in and out. Types are strict (`"2"` and `true` are no numbers) and unknown members are refused; what a
-value may be is the domain's to say, under a code of its own."""
+value may be is the domain's to say, under a code of its own: of its bounds, the schemas tell and enforce nothing."""
 
+import re
 from collections.abc import Iterator
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cortex_core.kernel import CortexError
 from cortex_core.kernel.clock import rfc3339
-from cortex_order.domain import Item, Order, Status
+from cortex_order.domain import (
+    CUSTOMER,
+    MAX_AMOUNT,
+    MAX_ITEMS,
+    MAX_QUANTITY,
+    SKU,
+    TOKEN,
+    Item,
+    Order,
+    Status,
+)
 from cortex_order.ports import OrderRow
 
 MinorUnits = Annotated[int, Field(description="Minor units of the currency (cents).", examples=[1250])]
 Code = Annotated[str, Field(description="ISO 4217 code.", examples=["EUR"])]
 Time = Annotated[str, Field(description="RFC 3339, UTC.", json_schema_extra={"format": "date-time"})]
 Id = Annotated[str, Field(examples=["ord_0192f5c0a1b27c3d8e4f5a6b7c8d9e0f"])]
+
+
+def _told(pattern: re.Pattern[str] | None = None, **bounds: int | str) -> dict[str, Any]:
+    """For the document alone. JSON Schema looks for a pattern anywhere in the text; the domain's is the whole of it."""
+    return {**bounds, **({"pattern": f"^{pattern.pattern}$"} if pattern is not None else {})}
 
 
 class Body(BaseModel):
@@ -25,16 +41,16 @@ class Body(BaseModel):
 
 
 class ItemBody(Body):
-    sku: str = Field(examples=["book"])
-    quantity: int = Field(examples=[2])
-    unit_price: MinorUnits
+    sku: str = Field(examples=["book"], json_schema_extra=_told(SKU))
+    quantity: int = Field(examples=[2], json_schema_extra=_told(minimum=1, maximum=MAX_QUANTITY))
+    unit_price: MinorUnits = Field(json_schema_extra=_told(minimum=0, maximum=MAX_AMOUNT))
 
 
 class PlaceOrderBody(Body):
-    customer_id: str = Field(examples=["cus_1"])
-    currency: Code
-    items: list[ItemBody]
-    payment_token: str = Field(repr=False, examples=["tok_ok"])
+    customer_id: str = Field(examples=["cus_1"], json_schema_extra=_told(CUSTOMER))
+    currency: Code = Field(json_schema_extra=_told(re.compile("[A-Z]{3}")))
+    items: list[ItemBody] = Field(json_schema_extra=_told(minItems=1, maxItems=MAX_ITEMS))
+    payment_token: str = Field(repr=False, examples=["tok_ok"], json_schema_extra=_told(TOKEN))
 
     def to_items(self) -> Iterator[Item]:
         """Raises InvalidSku, InvalidQuantity, InvalidPrice, which say where."""

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from cortex_core.chassis import problems, use_cases
 from cortex_order.api.cursor import InvalidCursor, cursor_of, parse_cursor
@@ -38,7 +38,9 @@ def _unless_empty(default: Any) -> BeforeValidator:
 
 
 StatusQuery = Annotated[Status | None, _unless_empty(None), Query(description="Only orders that stand so.")]
-LimitQuery = Annotated[int, _unless_empty(DEFAULT_LIMIT), Query(ge=1, le=MAX_LIMIT, description="Orders a page.")]
+# The bounds before the validator: pydantic would write those behind it into the document as `ge` and `le`.
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+LimitQuery = Annotated[Limit, _unless_empty(DEFAULT_LIMIT), Query(description="Orders a page.")]
 CursorQuery = Annotated[str | None, Query(description="`nextCursor` of the page before.")]
 OrderIdPath = Annotated[str, Path(alias="orderId", examples=["ord_0192f5c0a1b27c3d8e4f5a6b7c8d9e0f"])]
 

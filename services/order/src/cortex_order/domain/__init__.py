@@ -26,13 +26,27 @@ from cortex_order.domain.events import (
     OrderFailed,
     ProcessingStarted,
 )
-from cortex_order.domain.lines import MAX_ITEMS, CustomerId, Item, PaymentToken, total_of
+from cortex_order.domain.lines import (
+    CUSTOMER,
+    MAX_ITEMS,
+    MAX_QUANTITY,
+    SKU,
+    TOKEN,
+    CustomerId,
+    Item,
+    PaymentToken,
+    total_of,
+)
 from cortex_order.domain.money import MAX_AMOUNT, Currency, Money
 from cortex_order.domain.order import Order, OrderId, Status, order_id
 
 __all__ = [
+    "CUSTOMER",
     "MAX_AMOUNT",
     "MAX_ITEMS",
+    "MAX_QUANTITY",
+    "SKU",
+    "TOKEN",
     "AmountOutOfBounds",
     "Currency",
     "CustomerId",

@@ -19,9 +19,9 @@ from cortex_order.domain.money import MAX_AMOUNT, Money, currency
 MAX_ITEMS: Final = 100
 MAX_QUANTITY: Final = 1_000_000
 
-_CUSTOMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
-_SKU = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_TOKEN = re.compile(r"tok_[A-Za-z0-9_-]{1,60}", re.ASCII)
+CUSTOMER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
+SKU: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+TOKEN: Final = re.compile(r"tok_[A-Za-z0-9_-]{1,60}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class CustomerId:
     value: str
 
     def __post_init__(self) -> None:
-        if not _CUSTOMER.fullmatch(self.value):
+        if not CUSTOMER.fullmatch(self.value):
             raise InvalidCustomerId
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class PaymentToken:
     secret: str
 
     def __post_init__(self) -> None:
-        if not _TOKEN.fullmatch(self.secret):
+        if not TOKEN.fullmatch(self.secret):
             raise InvalidPaymentToken
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class Item:
     unit_price: int
 
     def __post_init__(self) -> None:
-        if not _SKU.fullmatch(self.sku):
+        if not SKU.fullmatch(self.sku):
             raise InvalidSku
         if not 1 <= self.quantity <= MAX_QUANTITY:
             raise InvalidQuantity(MAX_QUANTITY)

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from cortex_core.chassis import problems, respond, use_cases
-from cortex_core.chassis.problems import Answered
+from cortex_core.chassis.problems import MEDIA_TYPE, Answered
 from cortex_core.ipfs import Cid, InvalidCid
 from cortex_core.kernel import CortexError, Kind
 from cortex_core.kernel.clock import rfc3339
@@ -34,7 +34,14 @@ _BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary
 _FORM: Final[dict[str, Any]] = {
     "schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
 }
-_UPLOAD: Final = {"required": True, "content": {"application/octet-stream": _BINARY, "multipart/form-data": _FORM}}
+_UPLOAD: Final = {  # not required: no body is an empty file
+    "required": False,
+    "content": {"application/octet-stream": _BINARY, "multipart/form-data": _FORM},
+}
+_UNSATISFIABLE: Final = {
+    "description": "Range Not Satisfiable: `file.range-not-satisfiable`",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
 
 
 class UploadAborted(CortexError):
@@ -113,7 +120,7 @@ async def list_files(
         206: {"description": "The range asked for", "content": {"application/octet-stream": _BINARY}},
         304: {"description": "If-None-Match names the file: it cannot have changed"},
         **problems(InvalidCid, FileNotFound, FileDamaged, StorageUnavailable),
-        416: {"description": "Range Not Satisfiable: `file.range-not-satisfiable`"},
+        416: _UNSATISFIABLE,
     },
 )
 async def get_file(cid: str, request: Request, use: UseCasesDep) -> Response:

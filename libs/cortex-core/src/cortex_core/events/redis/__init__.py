@@ -82,22 +82,15 @@ class RedisLink:
     def __init__(self, url: str, timeout: float) -> None:
         self._timeout: Final = timeout
         self._slots: Final = asyncio.Semaphore(CONNECTIONS)
-        self._pool: Final = ConnectionPool.from_url(
-            url,
-            protocol=2,  # the same replies from 6.2 on
-            socket_timeout=None,  # the library would wait with asyncio.wait_for, which loses cancellations before 3.12;
-            socket_connect_timeout=None,  # asyncio.timeout around each call bounds all of it, and loses none
-            retry=Retry(NoBackoff(), 0),
-            driver_info=None,
-        )
+        self._pool: Final = _pool(url)
 
     async def batch(self, commands: Sequence[Sequence[Word]], within: float | None = None) -> list[Any]:
-        async with _translated("Redis"), asyncio.timeout(within or self._timeout), self._connection() as connection:
+        async with _translated(), asyncio.timeout(within or self._timeout), self._connection() as connection:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
             return [await self._reply(connection) for _ in commands]
 
     async def run(self, script: Script, keys: Sequence[Word], arguments: Sequence[Word]) -> Any:
-        async with _translated("Redis"), asyncio.timeout(self._timeout), self._connection() as connection:
+        async with _translated(), asyncio.timeout(self._timeout), self._connection() as connection:
             words = (len(keys), *keys, *arguments)
             try:
                 await connection.send_command("EVALSHA", script.digest, *words, check_health=False)
@@ -143,18 +136,18 @@ class _RedisWire:
         self._timeout: Final = timeout
 
     async def call(self, *words: Word, within: float) -> Any:
-        async with _translated("Redis"), asyncio.timeout(within):
+        async with _translated(), asyncio.timeout(within):
             await self._connection.connect()  # type: ignore[no-untyped-call]  # the library's own gap
             await self._connection.send_command(*words, check_health=False)
             return await self._connection.read_response(timeout=math.inf)
 
     async def send(self, *words: Word) -> None:
-        async with _translated("Redis"), asyncio.timeout(self._timeout):
+        async with _translated(), asyncio.timeout(self._timeout):
             await self._connection.connect()  # type: ignore[no-untyped-call]  # the library's own gap
             await self._connection.send_command(*words, check_health=False)
 
     async def receive(self, within: float) -> Any:
-        async with _translated("Redis"):
+        async with _translated():
             try:
                 return await self._connection.read_response(timeout=within, disconnect_on_error=False)
             except RedisTimeoutError:
@@ -165,16 +158,33 @@ class _RedisWire:
             await self._connection.disconnect(nowait=True)
 
 
+def _pool(url: str) -> ConnectionPool:
+    """Raises ValueError for what is no URL; it does not repeat it, as Python's own would: there is a password in it."""
+    try:
+        return ConnectionPool.from_url(
+            url,
+            protocol=2,  # the same replies from 6.2 on
+            socket_timeout=None,  # the library would wait with asyncio.wait_for, which loses cancellations before 3.12;
+            socket_connect_timeout=None,  # asyncio.timeout around each call bounds all of it, and loses none
+            retry=Retry(NoBackoff(), 0),
+            driver_info=None,
+        )
+    except ValueError:
+        raise ValueError("not a Redis URL; what is special in a password (/ # ? @) is percent-encoded") from None
+
+
 @asynccontextmanager
-async def _translated(what: str) -> AsyncIterator[None]:
+async def _translated() -> AsyncIterator[None]:
+    """The message reaches health reports: it names the trouble's class, and no address."""
     try:
         yield
     except ResponseError as error:
-        raise _refused(error) from error
+        raise _refused(error) from None  # its own text may repeat what we sent
     except (RedisError, OSError, TimeoutError) as error:
-        reason = str(error) or type(error).__name__
-        raise BusUnavailable(f"{what} does not answer: {reason}") from error
+        cause = error.__context__ if isinstance(error.__context__, OSError) else error  # the library's own wrapping
+        raise BusUnavailable(f"the bus does not answer: {type(cause).__name__}") from error
 
 
 def _refused(error: ResponseError) -> Refused:
-    return Refused(f"Redis refused: {error}")
+    """Without the arguments of a command the server does not know (AUTH renamed): one may be the password."""
+    return Refused(f"Redis refused: {str(error).partition(', with args beginning with')[0]}")

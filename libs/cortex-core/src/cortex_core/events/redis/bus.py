@@ -126,7 +126,7 @@ class StreamBus:
             async with asyncio.timeout(CHECK):
                 raise_first(await self._link.batch([("PING",)]))
         except TimeoutError as error:
-            raise BusUnavailable(f"Redis does not answer within {CHECK} s") from error
+            raise BusUnavailable(f"the bus does not answer within {CHECK} s") from error
 
     async def aclose(self) -> None:
         self._closed = True

@@ -127,7 +127,7 @@ class Subscriber:
             this, before, raw = body.split(b" ", 2)
             entry_id, previous = parse_id(this), parse_id(before)
         except ValueError:  # somebody else's message on our channel: nothing that a stream would have
-            error = MalformedEvent(f"no message of a bus: {body[:80]!r}")
+            error = MalformedEvent(f"no message of a bus: {len(body)} bytes")
             await self._deliver(Entry(stream.key, stream.topic, stream.tenant, BEGINNING, body, None, error))
             return
         if entry_id <= self._seen[stream.key]:

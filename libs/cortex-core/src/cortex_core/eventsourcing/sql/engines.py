@@ -4,6 +4,9 @@ SQLite takes one writer at a time, so the writing engine holds one connection, f
 up, and its transactions begin IMMEDIATE: a writer of another process is waited for (`busy_timeout` seconds), instead
 of failing half way in. Readers see the last commit and wait for nobody (WAL). Refuses what it has not been proven on:
 PostgreSQL comes with its own pair.
+
+What rows hold may be secret. Errors name the statement without its parameters. What is deleted is overwritten with
+zeros; the log beside the file keeps the old pages until a checkpoint has brought them home and new ones overwrite it.
 """
 
 import asyncio
@@ -24,7 +27,7 @@ from cortex_core.eventsourcing.sql.faults import primary_code, translated
 
 BUSY_TIMEOUT: Final = 5.0
 _READERS: Final = 4
-_SETTINGS: Final = ("synchronous=FULL", "foreign_keys=ON")
+_SETTINGS: Final = ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ def _keep_a_log(file: Path, busy_timeout: float) -> None:
 def _engine(url: URL, settings: Sequence[str], *, begin: str, pool_size: int, busy_timeout: float) -> AsyncEngine:
     engine = create_async_engine(
         url,
+        hide_parameters=True,  # an error's text ends up in logs and traces
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=busy_timeout * 2,
