@@ -120,3 +120,34 @@ def test_where_only_an_old_redis_is_left_it_is_refused_before_it_begins_anew(
 
     with pytest.raises(Refusal, match="install redis-server 7"):
         RedisServer.on(state)
+
+
+def test_what_is_not_ours_survives_a_reset(state: State) -> None:
+    (state.folder / "thesis.txt").write_text("precious")
+
+    assert state.delete() == ["thesis.txt"]
+    assert [entry.name for entry in state.folder.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_with_a_persons_data_is_not_taken_for_ours(tmp_path: Path) -> None:
+    (tmp_path / "project" / "data").mkdir(parents=True)
+
+    with pytest.raises(Refusal, match="'data', which is not ours"):
+        State(tmp_path / "project").claim()
+
+
+def test_a_folder_behind_a_link_can_be_used_again_after_a_reset(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for _ in range(2):
+        state = State(tmp_path / "link")
+        state.claim()
+        assert state.delete() == []
+        state.release()
+
+
+@pytest.mark.parametrize("written", [b"\xff", b"[]", b'{"supervisor": 1}', b'{"supervisor": {"pid": 1}}'])
+def test_a_damaged_record_is_none(state: State, written: bytes) -> None:
+    (state.folder / "hub.json").write_bytes(written)
+
+    assert state.read() is None

@@ -42,7 +42,7 @@ def run(state: State, options: Options, *, when_ready: Callable[[], None] | None
 
     state.claim()
     try:
-        screen = TerminalScreen(state)
+        screen = TerminalScreen(state, detached=when_ready is not None)
         left = state.end_orphans()
         if left:
             screen.trouble(f"the last hub here ended without cleaning up; ended what it left: {', '.join(left)}")
@@ -133,9 +133,11 @@ def delete(state: State) -> str:
     state.claim()  # from here on no hub can start on it
     try:
         state.end_orphans()
-        state.delete()
+        left = state.delete()
     finally:
         state.release()
+    if left:
+        return f"Deleted the hub's state in {state.folder}; what is not the hub's stays: {', '.join(left)}."
     return f"Deleted {state.folder}."
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from cortex_cli.logs import Line
 from cortex_cli.state import Member, State
 from cortex_cli.status import Status
+from cortex_cli.topology import read_topology
 
 ORDER = (
     '{"customerId":"cus_1","currency":"EUR","items":[{"sku":"book","quantity":2,"unitPrice":1250}],'
@@ -31,8 +32,9 @@ class _Console(Console):
 class TerminalScreen:
     """The supervisor's screen: news on standard output, trouble on standard error."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, detached: bool = False) -> None:
         self._state = state
+        self._detached = detached
         self._out = _Console(highlight=False)
         self._err = _Console(highlight=False, stderr=True)
 
@@ -51,9 +53,17 @@ class TerminalScreen:
             table.add_row(member.name, member.url, pid, f"{member.url}/docs")
         self._say("")
         self._say(table)
-        self._say(f"\nReady in {seconds:.1f} s. `cortex demo` shows what it can; Ctrl-C ends it.")
+        self._say(f"\nReady in {seconds:.1f} s.{self._what_next(services)}")
         for line in examples({member.name: member.url for member in services}):
             self._say(line, plain=True)
+
+    def _what_next(self, services: Sequence[Member]) -> str:
+        """The words to type, with the folder where it is not the default."""
+        default = State.chosen(None).folder
+        where = "" if self._state.folder == default else f" --state {_short(self._state.folder)}"
+        whole = {member.name for member in services} == set(read_topology().names)
+        demo = f" `cortex demo{where}` shows what it can;" if whole else ""
+        return f"{demo} {'`cortex down' + where + '`' if self._detached else 'Ctrl-C'} ends it."
 
     def died(self, member: Member, how: str, lines: Sequence[Line], *, again_in: float | None) -> None:
         pid = f" (pid {member.identity.pid})" if member.identity else ""

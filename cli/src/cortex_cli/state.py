@@ -18,7 +18,8 @@ import psutil
 from cortex_cli.refusal import Refusal
 
 MARKER = "cortex-state"
-_OURS = {MARKER, "data", "logs", "redis", "demo", "hub.json", "hub.lock"}
+_OURS = {MARKER, "data", "logs", "redis", "demo", "hub.json", "hub.json.new", "hub.lock"}
+_NAME = ".cortex"  # a folder of this name is the hub's also where a service that was run by hand made it
 
 Phase = Literal["starting", "ready", "stopping"]
 
@@ -143,14 +144,17 @@ class State:
         if self.folder.exists() and not self.is_ours:
             if not self.folder.is_dir():
                 raise Refusal(f"{self.folder} is not a folder; pass --state DIR")
-            foreign = sorted({entry.name for entry in self.folder.iterdir()} - _OURS)
+            expected = _OURS if self.folder.name == _NAME else {"hub.lock"}  # `data` is also what people call theirs
+            foreign = sorted({entry.name for entry in self.folder.iterdir()} - expected)
             if foreign:
                 raise Refusal(
                     f"{self.folder} holds {foreign[0]!r}, which is not ours; pass an empty or new --state DIR"
                 )
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        (self.folder / MARKER).write_text("The state of a Cortex Hub. `cortex reset` deletes this folder.\n")
+        (self.folder / MARKER).write_text(
+            "The state of a Cortex Hub. `cortex reset` deletes what the hub made in this folder.\n"
+        )
         for part in (self.data, self.logs, self.redis):
             part.mkdir(mode=0o700, exist_ok=True)
 
@@ -163,7 +167,7 @@ class State:
                 phase=written["phase"],
                 members=tuple(_member(member) for member in written["members"]),
             )
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, KeyError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def running(self) -> Record | None:
@@ -196,9 +200,19 @@ class State:
         self.forget()
         return left
 
-    def delete(self) -> None:
-        """The whole folder. The caller has asked."""
-        shutil.rmtree(self.folder.resolve())
+    def delete(self) -> list[str]:
+        """What is ours in the folder, and the folder where nothing else is in it. The names of what else there is. The
+        caller has asked."""
+        for name in _OURS:
+            entry = self.folder / name
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+        left = sorted(entry.name for entry in self.folder.iterdir())
+        if not left and not self.folder.is_symlink():
+            self.folder.rmdir()
+        return left
 
 
 def _member(written: dict[str, Any]) -> Member:
