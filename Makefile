@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE                  # without compiled files every
 
 .PHONY: help
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup:  ## make .venv from the locked pins (nothing to do the second time)
@@ -51,7 +51,7 @@ coverage: setup  ## tests with line and branch coverage
 	@$(bin)/pytest -q -n 2 --dist worksteal --cov --cov-report=term --cov-report=html
 
 .PHONY: watch
-watch: setup  ## run the tests of what changes, as it changes
+watch: setup  ## run the tests at every change, the failed ones first
 	@$(bin)/watchfiles --filter python '$(bin)/pytest -q -x --ff -m "not hub"' libs services cli tests
 
 .PHONY: build

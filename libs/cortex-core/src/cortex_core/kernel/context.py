@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 DEFAULT_TENANT: Final = "public"
@@ -55,7 +55,6 @@ class Context:
     principal: str | None = None
     request_id: str | None = None
     deadline: float | None = None
-    baggage: dict[str, str] = field(default_factory=dict)
 
 
 _EMPTY: Final = Context()
