@@ -1,4 +1,4 @@
-"""The Python blocks of the libraries' documents run as they are printed."""
+"""The Python blocks of the libraries' documents, and of the blocks' pages in docs/blocks, run as they are printed."""
 
 import re
 import subprocess
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-LIBS = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLES = [
-    pytest.param(block, id=f"{document.parent.name}-{number}")
-    for document in sorted(LIBS.glob("*/README.md"))
+    pytest.param(block, id=f"{document.relative_to(ROOT)}-{number}")
+    for document in sorted([*ROOT.glob("libs/*/README.md"), *ROOT.glob("docs/blocks/*.md")])
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL))
 ]
 

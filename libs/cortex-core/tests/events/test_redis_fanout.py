@@ -20,7 +20,7 @@ async def test_a_gap_in_the_messages_is_filled_from_the_stream(
 
     for number in range(500):
         if number % 100 == 50:
-            redis_server.command("CLIENT", "KILL", "TYPE", "pubsub")
+            await eventually(lambda: redis_server.command("CLIENT", "KILL", "TYPE", "pubsub"))  # as soon as it is back
         await publisher.publish([order_event(number)])
 
     await eventually(lambda: len(heard.events) == 500)

@@ -36,3 +36,8 @@ def test_an_error_may_know_better_than_its_kind() -> None:
 def test_an_error_can_say_when_to_come_back() -> None:
     assert BusDown("down", retry_after=2.5).retry_after == 2.5
     assert BusDown("down").retry_after is None
+
+
+def test_an_error_can_say_that_the_work_never_began() -> None:
+    assert BusDown("lost on the way").attempted
+    assert not BusDown("no connection", attempted=False).attempted

@@ -86,6 +86,28 @@ async def test_a_cancelled_sleeper_is_forgotten() -> None:
     assert clock.sleepers == 0
 
 
+async def test_a_timer_rings_once_at_its_moment_unless_it_is_called_off() -> None:
+    clock = FakeClock()
+    rung: list[tuple[str, float]] = []
+    clock.call_later(2, lambda: rung.append(("late", clock.monotonic())))
+    clock.call_later(1, lambda: rung.append(("early", clock.monotonic())))
+    clock.call_later(1, lambda: rung.append(("never", clock.monotonic()))).cancel()
+
+    await clock.advance(1.5)
+    assert rung == [("early", 1.0)]
+
+    await clock.advance(10)
+    assert rung == [("early", 1.0), ("late", 2.0)]
+
+
+def test_a_pause_without_a_loop_moves_the_clock_itself() -> None:
+    clock = FakeClock()
+
+    clock.pause(2.5)
+
+    assert clock.monotonic() == 2.5
+
+
 async def test_time_does_not_go_back() -> None:
     with pytest.raises(ValueError, match="go back"):
         await FakeClock().advance(-1)

@@ -1,6 +1,6 @@
 """L0: what everything else stands on. Standard library only; knows no cog, no transport, no service."""
 
-from cortex_core.kernel.clock import Clock, SystemClock
+from cortex_core.kernel.clock import Clock, SystemClock, Timer
 from cortex_core.kernel.context import Context, TraceContext, current, use_context
 from cortex_core.kernel.errors import CortexError, Kind
 from cortex_core.kernel.facts import Delivered
@@ -13,6 +13,7 @@ __all__ = [
     "Delivered",
     "Kind",
     "SystemClock",
+    "Timer",
     "TraceContext",
     "current",
     "new_id",

@@ -2,12 +2,21 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
 
+class Timer(Protocol):
+    """Something that will happen, and can be called off."""
+
+    def cancel(self) -> None:
+        """It will not happen. Harmless once it has."""
+        ...
+
+
 class Clock(Protocol):
-    """Wall time for facts, monotonic time for durations, and a sleep that a test can wake."""
+    """Wall time for facts, monotonic time for durations, and a sleep and a timer that a test can wake."""
 
     def now(self) -> datetime:
         """The current time, aware, in UTC."""
@@ -19,6 +28,14 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Returns after `seconds` (≥ 0) of this clock's time."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """The same for code without an event loop: blocks its thread."""
+        ...
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Calls `callback` on the running event loop after `seconds` (≥ 0) of this clock's time, unless cancelled."""
         ...
 
 
@@ -33,6 +50,12 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 def rfc3339(moment: datetime) -> str:

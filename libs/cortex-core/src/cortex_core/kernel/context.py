@@ -48,13 +48,18 @@ class TraceContext:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One piece of work's surroundings. `deadline` is a reading of the process's monotonic clock, in seconds."""
+    """One piece of work's surroundings.
+
+    `deadline` is a reading of the process's monotonic clock, in seconds. `retry_budget` is what the caller left us of
+    the retries this work may cost in all, in tries (0.2: one for every five such calls); None: nobody has said.
+    """
 
     trace: TraceContext | None = None
     tenant: str = DEFAULT_TENANT
     principal: str | None = None
     request_id: str | None = None
     deadline: float | None = None
+    retry_budget: float | None = None
 
 
 _EMPTY: Final = Context()

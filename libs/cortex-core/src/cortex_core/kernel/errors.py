@@ -33,18 +33,29 @@ class CortexError(Exception):
     """An error with a meaning. Subclasses set `code` and `kind`; `details` are public and reach the caller.
 
     `code` is stable and dotted (`order.not-found`). `retryable` says that the same request may succeed later; it
-    follows from the kind unless a subclass says otherwise. `retry_after` (seconds), where set, says when.
+    follows from the kind unless a subclass says otherwise. `retry_after` (seconds), where set, says when. `attempted`
+    is False where it is certain that the work never began (refused at the door, no connection): trying again cannot
+    do it twice, whatever it was.
     """
 
     code: ClassVar[str] = "internal"
     kind: ClassVar[Kind] = Kind.INTERNAL
+    attempted: bool = True
     retryable: bool
 
     def __init__(
-        self, message: str, *, retryable: bool | None = None, retry_after: float | None = None, **details: Any
+        self,
+        message: str,
+        *,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+        attempted: bool | None = None,
+        **details: Any,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
         self.retry_after = retry_after
         self.retryable = self.kind in _RETRYABLE if retryable is None else retryable
+        if attempted is not None:
+            self.attempted = attempted

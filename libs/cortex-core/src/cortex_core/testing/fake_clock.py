@@ -2,8 +2,11 @@
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from cortex_core.kernel.clock import Timer
 
 _START: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _TURNS: Final = 25  # of the loop, after each wake-up: enough for a chain of tasks that wait for one another
@@ -29,17 +32,33 @@ class FakeClock:
 
     @property
     def sleepers(self) -> int:
-        """How many tasks sleep by this clock: `await eventually(lambda: clock.sleepers)` before advancing past them."""
+        """How many sleeps and timers wait: `await eventually(lambda: clock.sleepers)` before advancing past them."""
         return sum(not sleeper.done() for _, _, sleeper in self._sleepers)
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
+        await self._alarm(seconds)
+
+    def pause(self, seconds: float) -> None:
+        """The clock moves on by itself: without an event loop nobody else could move it."""
+        self._elapsed += max(0.0, seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        def ring(woken: asyncio.Future[None]) -> None:
+            if not woken.cancelled():
+                callback()
+
+        alarm = self._alarm(max(0.0, seconds))
+        alarm.add_done_callback(ring)
+        return _Alarm(alarm)
+
+    def _alarm(self, seconds: float) -> asyncio.Future[None]:
         self._order += 1
-        sleeper = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._elapsed + seconds, self._order, sleeper))
-        await sleeper
+        alarm = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._elapsed + seconds, self._order, alarm))
+        return alarm
 
     async def advance(self, seconds: float) -> None:
         """Moves time on and wakes who slept, in the order of their waking, each at its own moment.
@@ -60,6 +79,16 @@ class FakeClock:
             sleeper.set_result(None)
             await _let_tasks_run()
         self._elapsed = max(self._elapsed, end)
+
+
+class _Alarm:
+    """A timer over the future that `advance` wakes."""
+
+    def __init__(self, alarm: asyncio.Future[None]) -> None:
+        self._future = alarm
+
+    def cancel(self) -> None:
+        self._future.cancel()
 
 
 async def _let_tasks_run() -> None:
