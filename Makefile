@@ -46,6 +46,10 @@ check: lint test  ## everything a commit must pass
 reliability: setup  ## hold the promises of time, one test after the other, on a machine that does nothing else
 	@CORTEX_BOUNDS=1 $(bin)/pytest -q -m bound -n 0
 
+.PHONY: machines
+machines: setup  ## walk the state machines 100,000 steps each
+	@CORTEX_STATE_STEPS=100000 $(bin)/pytest -q -n 2 -m machine
+
 .PHONY: coverage
 coverage: setup  ## tests with line and branch coverage
 	@$(bin)/pytest -q -n 2 --dist worksteal --cov --cov-report=term --cov-report=html

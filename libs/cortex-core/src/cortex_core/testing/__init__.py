@@ -6,9 +6,19 @@ Imports nothing beyond the standard library and pytest; `serving` needs uvicorn 
 
 from cortex_core.testing.bounds import assert_bound
 from cortex_core.testing.fake_clock import FakeClock
+from cortex_core.testing.machines import machine_settings
 from cortex_core.testing.ports import free_port
 from cortex_core.testing.redis_server import RedisServer, RedisServerError
 from cortex_core.testing.serving import serving
 from cortex_core.testing.waiting import eventually
 
-__all__ = ["FakeClock", "RedisServer", "RedisServerError", "assert_bound", "eventually", "free_port", "serving"]
+__all__ = [
+    "FakeClock",
+    "RedisServer",
+    "RedisServerError",
+    "assert_bound",
+    "eventually",
+    "free_port",
+    "machine_settings",
+    "serving",
+]
