@@ -1,6 +1,6 @@
 """Errors that carry their meaning: a stable code, a kind, and whether trying again can help.
 
-Refuses to know transports: only `chassis/problems.py` turns a kind into an HTTP status.
+Refuses to know transports: only `asgi/problems.py` turns a kind into an HTTP status.
 """
 
 from enum import StrEnum

@@ -153,7 +153,7 @@ class MetricsCollector:
         self._made[name] = (shape, metric)
         return metric
 
-    def value(self, name: str, **labels: object) -> float | None:
+    def value(self, name: str, /, **labels: object) -> float | None:
         """The sample `name` (`…_total`, `…_count`, `…_sum`, as Prometheus names them) as it is now, or None."""
         return self.registry.get_sample_value(name, {label: str(value) for label, value in labels.items()})
 
