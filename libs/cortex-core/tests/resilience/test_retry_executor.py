@@ -151,17 +151,31 @@ async def test_a_cancellation_ends_the_wait() -> None:
 
 
 class TestRetryAfter:
-    async def test_the_error_decides_the_least_wait(self, clock: RecordingClock) -> None:
-        await RetryExecutor(base_delay=0.1, clock=clock).execute(Backend(Down("busy", retry_after=7.0)))
-
-        assert clock.sleeps == [7.0]
-
-    async def test_the_back_off_may_be_longer(self, clock: RecordingClock) -> None:
+    async def test_the_back_off_begins_after_it(self, clock: RecordingClock) -> None:
         retry = RetryExecutor(base_delay=5.0, clock=clock, rng=Latest())
 
         await retry.execute(Backend(Down("busy", retry_after=1.0)))
 
-        assert clock.sleeps == [5.0]
+        assert clock.sleeps == [6.0]
+
+    async def test_those_who_are_told_the_same_do_not_come_back_together(self, clock: RecordingClock) -> None:
+        retry = RetryExecutor(base_delay=1.0, clock=clock, rng=random.Random(7))
+
+        for _ in range(200):
+            await retry.execute(Backend(Down("the circuit is open", retry_after=7.0)))
+
+        assert 7.0 <= min(clock.sleeps) < 7.1
+        assert 7.9 < max(clock.sleeps) <= 8.0
+        assert len(set(clock.sleeps)) == 200
+
+    async def test_no_wait_is_longer_than_it_may_be_and_those_near_are_spread(self, clock: RecordingClock) -> None:
+        retry = RetryExecutor(base_delay=5.0, max_delay=8.0, clock=clock, rng=random.Random(7))
+
+        for _ in range(200):
+            await retry.execute(Backend(Down("busy", retry_after=7.0)))
+
+        assert max(clock.sleeps) <= 8.0
+        assert len(set(clock.sleeps)) == 200
 
     async def test_longer_than_we_would_ever_wait_is_a_no(self, clock: RecordingClock) -> None:
         with pytest.raises(Down):

@@ -1,26 +1,27 @@
 """Retry: the same call again, later and later, while the error is one that time can heal.
 
-Owns the wait between attempts: exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", AWS
-Architecture Blog, 2015), so that callers who failed together do not come back together. Refuses to know what it calls,
-and whether that is safe to call twice: the caller decides that by using it. Next: a retry budget, and policy.py that
-puts it in order with the other blocks.
+Owns what an error means for another attempt. Refuses to know what it calls, and whether that is safe to call twice: the
+caller decides that by using it, or takes `for_unsafe()`. Next: course.py judges and waits, budget.py bounds what all
+retries cost, attempts.py is the form for blocks, composite.py puts it in order with the other blocks.
 """
 
-import logging
-import math
+import copy
 import random
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from dataclasses import replace
+from typing import ParamSpec, Self, TypeVar
 
 from cortex_core.kernel.clock import Clock, SystemClock
-from cortex_core.kernel.context import current
+from cortex_core.kernel.context import use_context
 from cortex_core.kernel.errors import CortexError
-from cortex_core.resilience.hooks import OnRetry, RetryDetails
+from cortex_core.resilience.attempts import Attempts
+from cortex_core.resilience.budget import RetryBudget
+from cortex_core.resilience.course import Course, RetryRules
+from cortex_core.resilience.hooks import OnGiveUp, OnRetry
+from cortex_core.resilience.policy import Policy, settled
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 
 def is_transient(error: Exception) -> bool:
@@ -30,13 +31,19 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, TimeoutError | ConnectionError)
 
 
-class RetryExecutor:
+class RetryExecutor(Policy):
     """At most `max_attempts` calls (the first one included), waiting between them.
 
-    The wait after attempt n is uniform in 0 … min(`max_delay`, `base_delay` · 2ⁿ⁻¹) seconds, and at least the error's
-    `retry_after`. It gives up at once, with the error at hand, where `retry_on` says no, where `retry_after` is more
-    than `max_delay`, and where the wait would outlast the context's deadline. The last error is raised as it came, with
-    a note that says how often was tried. A cancellation is never retried. Keeps no state between calls: share it.
+    The wait after attempt n is the error's `retry_after`, if any, and from there uniform in 0 … `base_delay` · 2ⁿ⁻¹
+    seconds; at most `max_delay` in all. It gives up at once, with the error at hand, where `retry_on` says no, where
+    `retry_after` is more than `max_delay`, where the wait would outlast the context's deadline or its own (`deadline`
+    seconds after the first attempt began), and where `budget` has no token left. The last error is raised as it came,
+    with a note that says how often was tried. A cancellation is never retried. Keeps no state between calls: share it.
+
+    `deadline` reaches the attempts as the context's, for whoever bounds them; it does not interrupt one. To construct
+    an executor round a call is to say that the call may run twice; with `idempotent=False` another attempt follows only
+    where none before began (`CortexError.attempted` is False, or the connection was refused). Raises ValueError for
+    arguments out of their bounds.
     """
 
     def __init__(
@@ -45,60 +52,71 @@ class RetryExecutor:
         base_delay: float = 1.0,
         max_delay: float = 30.0,
         *,
+        deadline: float | None = None,
         retry_on: Callable[[Exception], bool] = is_transient,
+        idempotent: bool = True,
+        budget: RetryBudget | None = None,
+        name: str = "",
         clock: Clock | None = None,
         rng: random.Random | None = None,
         on_retry: OnRetry | None = None,
+        on_give_up: OnGiveUp | None = None,
     ) -> None:
-        if max_attempts < 1:
-            raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
-        for name, seconds in (("base_delay", base_delay), ("max_delay", max_delay)):
-            if not (math.isfinite(seconds) and seconds >= 0):
-                raise ValueError(f"{name} must be a finite number of seconds from 0, not {seconds}")
-        if max_delay < base_delay:
-            raise ValueError(f"max_delay ({max_delay}) must not be less than base_delay ({base_delay})")
-        self.max_attempts = max_attempts
-        self.base_delay = base_delay
-        self.max_delay = max_delay
-        self._retry_on = retry_on
-        self._clock = clock or SystemClock()
-        self._rng = rng or random.Random()  # noqa: S311 - jitter spreads load; nobody gains by guessing it
-        self._on_retry = on_retry
+        self.rules = RetryRules(
+            max_attempts=max_attempts,
+            base_delay=base_delay,
+            max_delay=max_delay,
+            deadline=deadline,
+            retry_on=retry_on,
+            idempotent=idempotent,
+            budget=budget,
+            name=name,
+            clock=clock or SystemClock(),
+            rng=rng or random.Random(),  # noqa: S311 - jitter spreads load; nobody gains by guessing it
+            on_retry=on_retry,
+            on_give_up=on_give_up,
+        )
+        self._prepares = budget is not None or deadline is not None  # else the first attempt needs nothing of ours
 
-    async def execute(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    def for_unsafe(self) -> Self:
+        """The same executor, budget and all, for what must not be done twice."""
+        unsafe = copy.copy(self)
+        unsafe.rules = replace(self.rules, idempotent=False)
+        return unsafe
+
+    async def execute(self, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of the first attempt that succeeds. Raises the error of the last one."""
-        attempt = 1
+        course = Course(self.rules) if self._prepares else None
         while True:
             try:
-                return await call(*args, **kwargs)
+                if course is None or course.surroundings is None:
+                    return await call(*args, **kwargs)
+                with use_context(**course.surroundings):
+                    return await call(*args, **kwargs)
             except Exception as error:  # judged right below: raised again unless another attempt may help
-                delay = self._wait_after(attempt, error)
-                if delay is None:
-                    if attempt > 1:
-                        error.add_note(f"attempt {attempt} of at most {self.max_attempts}")
+                course = course or Course(self.rules)
+                if not course.goes_on(error):
                     raise
-                self._tell(RetryDetails(attempt, self.max_attempts, delay, error))
-            await self._clock.sleep(delay)
-            attempt += 1
+            await self.rules.clock.sleep(course.delay)
 
-    def _wait_after(self, attempt: int, error: Exception) -> float | None:
-        """Seconds until the next attempt, or None where there is to be none."""
-        if attempt >= self.max_attempts or not self._retry_on(error):
-            return None
-        asked = (error.retry_after or 0.0) if isinstance(error, CortexError) else 0.0
-        if asked > self.max_delay:
-            return None  # sooner is not wanted, and later is longer than our caller agreed to wait
-        ceiling = min(self.max_delay, self.base_delay * 2.0 ** min(attempt - 1, 64))
-        delay = max(asked, self._rng.uniform(0.0, ceiling))
-        deadline = current().deadline
-        if deadline is not None and self._clock.monotonic() + delay >= deadline:
-            return None  # nobody would be left to hear the answer
-        return delay
+    def execute_sync(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for a call that blocks its thread; so do the waits. Not for an event loop's thread."""
+        course = Course(self.rules) if self._prepares else None
+        while True:
+            try:
+                if course is None or course.surroundings is None:
+                    return settled(call(*args, **kwargs))
+                with use_context(**course.surroundings):
+                    return settled(call(*args, **kwargs))
+            except Exception as error:  # judged right below: raised again unless another attempt may help
+                course = course or Course(self.rules)
+                if not course.goes_on(error):
+                    raise
+            self.rules.clock.pause(course.delay)
 
-    def _tell(self, details: RetryDetails) -> None:
-        if self._on_retry is None:
-            return
-        try:
-            self._on_retry(details)
-        except Exception:  # noqa: BLE001 - whatever a listener does wrong must not cost the call its retry
-            _log.exception("a retry hook failed")
+    def attempts(self) -> Attempts:
+        """The same for a block: `async for attempt in retry.attempts(): async with attempt: …`, or without `async`.
+
+        The loop ends after the first block that ends without an error; the error of the last one leaves it.
+        """
+        return Attempts(self.rules)
