@@ -1,15 +1,107 @@
-"""HTTP pieces as plain ASGI classes: one class a file, no framework, standard library only."""
+"""HTTP pieces as plain ASGI classes: one class a file, no framework. The standard library, but for what says so."""
 
-from cortex_core.asgi.access_log import AccessLog, ResponseDetails
-from cortex_core.asgi.body_limit import BodyLimit, RequestTooLarge
-from cortex_core.asgi.context import KnownTenant, RequestContext, UnknownTenant
+from cortex_core.asgi.access_log import (
+    AccessLog,
+    ResponseDetails,
+)
+from cortex_core.asgi.body_limit import (
+    BadLength,
+    BodyLimit,
+    RequestTooLarge,
+)
+from cortex_core.asgi.client_address import ClientAddress
+from cortex_core.asgi.compression import (
+    Compression,
+    CompressionDetails,
+    Load,
+    Precompressed,
+    Pressure,
+)
+from cortex_core.asgi.context import (
+    KnownTenant,
+    RequestContext,
+    UnknownTenant,
+)
+from cortex_core.asgi.csp import (
+    ContentSecurityPolicy,
+    CSPBuilder,
+    new_nonce,
+)
+from cortex_core.asgi.csp_reports import (
+    CspReports,
+    CspViolation,
+)
+from cortex_core.asgi.decompression import (
+    BadEncoding,
+    Decompression,
+    UnsupportedEncoding,
+)
+from cortex_core.asgi.head import HeadFromGet
+from cortex_core.asgi.header_policy import (
+    HeaderPolicy,
+    Hsts,
+)
+from cortex_core.asgi.limit_keys import (
+    KeyFunction,
+    by_api_key,
+    by_client,
+    by_route,
+    by_tenant,
+    by_user,
+)
+from cortex_core.asgi.problems import (
+    Answer,
+    Answered,
+    Problems,
+    problem,
+)
+from cortex_core.asgi.rate_limit import (
+    RateLimit,
+    RateLimited,
+    Rule,
+    limit_headers,
+)
+from cortex_core.asgi.security_headers import SecurityHeaders
 
 __all__ = [
     "AccessLog",
+    "Answer",
+    "Answered",
+    "BadEncoding",
+    "BadLength",
     "BodyLimit",
+    "CSPBuilder",
+    "ClientAddress",
+    "Compression",
+    "CompressionDetails",
+    "ContentSecurityPolicy",
+    "CspReports",
+    "CspViolation",
+    "Decompression",
+    "HeadFromGet",
+    "HeaderPolicy",
+    "Hsts",
+    "KeyFunction",
     "KnownTenant",
+    "Load",
+    "Precompressed",
+    "Pressure",
+    "Problems",
+    "RateLimit",
+    "RateLimited",
     "RequestContext",
     "RequestTooLarge",
     "ResponseDetails",
+    "Rule",
+    "SecurityHeaders",
     "UnknownTenant",
+    "UnsupportedEncoding",
+    "by_api_key",
+    "by_client",
+    "by_route",
+    "by_tenant",
+    "by_user",
+    "limit_headers",
+    "new_nonce",
+    "problem",
 ]

@@ -1,18 +1,27 @@
 """Access log: one frozen record a response, handed to a hook. Refuses to know where it goes: log, metric, both."""
 
+import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from cortex_core.asgi.types import ASGIApp, Message, Receive, Scope, Send
 
-UNMATCHED = "unmatched"  # one route for all unknown paths: a scanner must not be able to mint metrics
+_log = logging.getLogger(__name__)
+
+UNMATCHED: Final = "unmatched"  # one route for all unknown paths: a scanner must not be able to mint metrics
+
+_CLIENT_LEFT: Final = 499
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseDetails:
     """What happened. `route` is the template (`/orders/{orderId}`), `duration` seconds until the last byte was handed
-    over, `status` 499 where the client left before an answer began (nginx's convention), `size` the body's bytes."""
+    over, `status` 499 where the client left before an answer began (nginx's convention) and 500 where none came, `size`
+    the bytes of the body (a file that the server was told to send by itself is not counted). `complete` is false where
+    the body did not come to its end, or the client had left before that: the status alone does not tell."""
 
     method: str
     path: str
@@ -20,10 +29,12 @@ class ResponseDetails:
     status: int
     duration: float
     size: int
+    complete: bool
 
 
 class AccessLog:
-    """`on_response` is called once a request, also when the application raised (status 500)."""
+    """`on_response` is called once a request, also when the application raised. If it raises itself, that is logged
+    and changes nothing. Sockets pass: they may last for days."""
 
     def __init__(
         self,
@@ -40,33 +51,52 @@ class AccessLog:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
-        began, status, size = self.monotonic(), 0, 0
+        began, status, size, left, complete = self.monotonic(), 0, 0, False, False
 
-        async def counting(message: Message) -> None:
+        async def listening() -> Message:
+            nonlocal left
+            message = await receive()
+            left = left or message["type"] == "http.disconnect"
+            return message
+
+        def counting(message: Message) -> Awaitable[None]:
             nonlocal status, size
-            if message["type"] == "http.response.start":
+            kind = message["type"]
+            if kind == "http.response.start":
                 status = message["status"]
-            elif message["type"] == "http.response.body":
+            elif kind == "http.response.body":
                 size += len(message.get("body", b""))
-            await send(message)
+            ends = kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body"))
+            return ending(message) if ends else send(message)
 
-        failed = False
+        async def ending(message: Message) -> None:
+            nonlocal complete
+            await send(message)
+            complete = not left
+
         try:
-            await self.app(scope, receive, counting)
-        except Exception:
-            failed = True
+            await self.app(scope, listening, counting)
+        except asyncio.CancelledError:
+            left = True
             raise
         finally:
-            self.on_response(
+            self._tell(
                 ResponseDetails(
                     method=scope["method"],
                     path=scope["path"],
                     route=route_of(scope),
-                    status=status or (500 if failed else 499),
+                    status=status or (_CLIENT_LEFT if left else 500),
                     duration=self.monotonic() - began,
-                    size=size,
+                    size=0 if scope["method"] == "HEAD" else size,
+                    complete=complete,
                 )
             )
+
+    def _tell(self, details: ResponseDetails) -> None:
+        try:
+            self.on_response(details)
+        except Exception:  # noqa: BLE001 - whatever a listener does wrong must not cost the client its answer
+            _log.exception("an access hook failed")
 
 
 def route_of(scope: Scope) -> str:

@@ -17,3 +17,8 @@ def header(headers: Headers, name: bytes) -> str | None:
         if key == name:
             return value.decode("latin-1")
     return None
+
+
+def all_of(headers: Headers, name: bytes) -> list[str]:
+    """Every value of `name` (lower case), as text, in their order."""
+    return [value.decode("latin-1") for key, value in headers if key == name]

@@ -1,0 +1,166 @@
+"""Client address: who is really asking, where proxies stand in between.
+
+Owns the trusted-proxy rule. `X-Forwarded-For` and `Forwarded` (RFC 7239) are written by whoever likes to, and appended
+to by each proxy: only what a trusted proxy has appended is believed, so they are read from the right, and as far as the
+first address that is not a trusted proxy's. Refuses to raise: what makes no sense ends the reading, and the last
+trustworthy address is the answer.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, Literal
+
+from cortex_core.asgi.types import Scope
+
+UNKNOWN: Final = "unknown"  # the peer of a Unix socket has no address
+
+_MAX_HOPS: Final = 32  # more proxies than that are nobody's network
+_LONGEST: Final = 64  # characters; the longest address has 45
+_NODE: Final = re.compile(  # RFC 7239, section 6: a port may be hidden behind a word
+    r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^:\[\]]*))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?", re.ASCII
+)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+
+_Address = IPv4Address | IPv6Address
+
+
+class ClientAddress:
+    """`trusted` are the networks of our own proxies (`10.0.0.0/8`, `::1`), or `unix` for a peer on a Unix socket.
+
+    Name in `header` the one that these proxies write; the other would be the client's own words. Raises ValueError for
+    what is no network, and for an `ipv6_prefix` outside 1 … 128.
+    """
+
+    def __init__(
+        self,
+        *,
+        trusted: Sequence[str] = (),
+        header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for",
+        ipv6_prefix: int = 64,
+    ) -> None:
+        if header not in {"x-forwarded-for", "forwarded"}:
+            raise ValueError(f"header must be 'x-forwarded-for' or 'forwarded', not {header!r}")
+        if type(ipv6_prefix) is not int or not 1 <= ipv6_prefix <= 128:
+            raise ValueError(f"ipv6_prefix must be from 1 to 128, not {ipv6_prefix!r}")
+        self._networks = [_network(text) for text in trusted if text != "unix"]
+        self._trusts_unix = "unix" in trusted
+        self._header = header.encode()
+        self._nodes = _forwarded if header == "forwarded" else _forwarded_for
+        self._ipv6_prefix = ipv6_prefix
+
+    def address(self, scope: Scope) -> str:
+        """The client's address as text, IPv6 in its short form, IPv4 inside IPv6 as IPv4; `unknown` where even the
+        peer has none."""
+        found = self._find(scope)
+        return UNKNOWN if found is None else str(found)
+
+    def group(self, scope: Scope) -> str:
+        """What to limit by: the address, and of IPv6 its network of `ipv6_prefix` bits (`2001:db8::/64`), because that
+        is what one customer is given."""
+        found = self._find(scope)
+        if isinstance(found, IPv6Address):
+            return _network_of(found, self._ipv6_prefix)
+        return UNKNOWN if found is None else str(found)
+
+    def _find(self, scope: Scope) -> _Address | None:
+        peer = scope.get("client")
+        last = _parse(str(peer[0]).partition("%")[0]) if peer else None  # without a link-local address's interface
+        if not (self._trusts(last) if last is not None else self._trusts_unix):
+            return last
+        written = b",".join(value for name, value in scope["headers"] if name == self._header).decode("latin-1")
+        for node, _ in zip(self._nodes(written), range(_MAX_HOPS), strict=False):
+            hop = None if node is None else _address_of(node)
+            if hop is None:
+                return last
+            last = hop
+            if not self._trusts(hop):
+                return last
+        return last
+
+    def _trusts(self, address: _Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"trusted must hold networks or 'unix', not {text!r}") from error
+
+
+def _forwarded_for(header: str) -> Iterator[str | None]:
+    """The nodes of `X-Forwarded-For`, the last one first. Nothing between two commas is no node (RFC 9110, 5.6.1)."""
+    end = len(header)
+    while end > 0:
+        comma = header.rfind(",", 0, end)
+        node = header[comma + 1 : end].strip()
+        if node:
+            yield node
+        end = comma
+
+
+def _forwarded(header: str) -> Iterator[str | None]:
+    """The nodes of `Forwarded`, the last one first; None for an element that names none, or two."""
+    for element in _split_from_right(header, ","):
+        if element.strip():
+            pairs = [pair.partition("=") for pair in _split_from_right(element, ";")]
+            named = [value.strip() for name, _, value in pairs if name.strip().lower() == "for"]
+            yield _unquoted(named[0]) if len(named) == 1 else None
+
+
+def _split_from_right(text: str, separator: str) -> Iterator[str]:
+    """The parts between separators that are not inside quotes, the last one first. From the right, because a quote that
+    a client left open must not swallow what a proxy has appended."""
+    end, quoted = len(text), False
+    for at in range(len(text) - 1, -1, -1):
+        if text[at] == '"' and not (quoted and _is_escaped(text, at)):
+            quoted = not quoted
+        elif text[at] == separator and not quoted:
+            yield text[at + 1 : end]
+            end = at
+    yield text[:end]
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    first = at
+    while first > 0 and text[first - 1] == "\\":
+        first -= 1
+    return (at - first) % 2 == 1
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        return _ESCAPED.sub(r"\1", value[1:-1])
+    return value
+
+
+def _address_of(node: str) -> _Address | None:
+    """`192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`; None for all else (`unknown`,
+    `_hidden`)."""
+    match = _NODE.fullmatch(node)
+    if match is None:
+        return _parse(node)
+    return _parse(match["plain"] if match["bracketed"] is None else match["bracketed"])
+
+
+def _parse(text: str) -> _Address | None:
+    return _parsed(text) if len(text) <= _LONGEST else None  # nobody may fill the memory with what is longer
+
+
+@lru_cache(maxsize=8192)
+def _parsed(text: str) -> _Address | None:
+    if "%" in text:
+        return None
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+@lru_cache(maxsize=8192)
+def _network_of(address: IPv6Address, prefix: int) -> str:
+    return str(IPv6Network((address, prefix), strict=False))
