@@ -6,36 +6,143 @@ the probe is known to notice, and over ours, which must keep it. Rows come with 
 
 import asyncio
 import gc
+import gzip
 import random
 import threading
+import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
+import brotli
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from cortex_core.asgi import CSPBuilder
+from cortex_core.asgi.compression import Compression, installed_codecs
 from cortex_core.observability import Span, Tracer
-from cortex_core.resilience import RetryExecutor
+from cortex_core.ratelimit import RateLimiter
+from cortex_core.resilience import (
+    Bulkhead,
+    BulkheadFull,
+    BulkheadTimeout,
+    CircuitBreaker,
+    CircuitOpenError,
+    RetryExecutor,
+)
+from cortex_core.testing import FakeClock
 
 
-@dataclass
-class WrittenDownClock:
+class WrittenDownClock(FakeClock):
     """Sleeping takes no time and is written down."""
 
-    sleeps: list[float] = field(default_factory=list)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return sum(self.sleeps)
+    def __init__(self) -> None:
+        super().__init__()
+        self.sleeps: list[float] = []
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
+        self.pause(seconds)
+
+
+class NaiveCircuitBreaker:
+    """The original's: the plan's `failure_threshold` is no option it knows, and half-open lets whoever comes pass."""
+
+    def __init__(self, clock: FakeClock, **options: Any) -> None:
+        self.clock = clock
+        self.threshold = options.get("threshold", 50)
+        self.reset_timeout = options.get("reset_timeout", 60.0)
+        self.failures, self.opened = 0, None
+
+    async def execute(self, call: Callable[[], Awaitable[str]]) -> str:
+        if self.opened is not None and self.clock.monotonic() - self.opened < self.reset_timeout:
+            raise ConnectionError("circuit is open")
+        try:
+            result = await call()
+        except Exception:
+            self.failures += 1
+            if self.failures >= self.threshold:
+                self.opened = self.clock.monotonic()
+            raise
+        self.failures, self.opened = 0, None
+        return result
+
+
+class TestRow1BreakerBuiltAsThePlanDoes:
+    """`failure_threshold=3, reset_timeout=5 s`: 3 of 10 calls reach the failing backend, 7 fail at once."""
+
+    @staticmethod
+    async def ten_payments(breaker: Any) -> tuple[int, list[Exception]]:
+        """How many of ten calls reached a backend that fails, and what came out of each."""
+        reached, errors = 0, []
+
+        async def pay() -> str:
+            nonlocal reached
+            reached += 1
+            raise TimeoutError("Payment gateway timeout")
+
+        for _ in range(10):
+            with pytest.raises(Exception) as raised:
+                await breaker.execute(pay)
+            errors.append(raised.value)
+        return reached, errors
+
+    async def test_the_naive_one_lets_all_ten_reach_it(self) -> None:
+        reached, _ = await self.ten_payments(NaiveCircuitBreaker(FakeClock(), failure_threshold=3, reset_timeout=5.0))
+
+        assert reached == 10
+
+    async def test_ours_lets_three_reach_it_and_tells_the_rest_when_to_come_back(self) -> None:
+        breaker = CircuitBreaker(failure_threshold=3, reset_timeout=5.0, clock=FakeClock())
+
+        reached, errors = await self.ten_payments(breaker)
+
+        assert reached == 3
+        assert [type(error) for error in errors] == [TimeoutError] * 3 + [CircuitOpenError] * 7
+        assert {error.retry_after for error in errors[3:] if isinstance(error, CircuitOpenError)} == {5.0}
+
+
+class TestRow2HalfOpenProbing:
+    """50 come at once when time is up: exactly the agreed number passes; a cancelled probe gives its place back."""
+
+    @staticmethod
+    async def fifty_at_once(breaker: Any, clock: FakeClock) -> tuple[int, int]:
+        """How many of 50 were inside together; and once those are cancelled, how many of 50 more."""
+        inside, fails = 0, True
+
+        async def call() -> str:
+            nonlocal inside
+            if fails:
+                raise TimeoutError("down")
+            inside += 1
+            return await asyncio.get_running_loop().create_future()
+
+        for _ in range(3):
+            await asyncio.gather(breaker.execute(call), return_exceptions=True)
+        await clock.advance(5.0)
+        fails, counts = False, []
+        for _ in range(2):
+            inside = 0
+            callers = [asyncio.create_task(breaker.execute(call)) for _ in range(50)]
+            await clock.advance(0.0)
+            counts.append(inside)
+            for caller in callers:
+                caller.cancel()
+            await asyncio.gather(*callers, return_exceptions=True)
+        return counts[0], counts[1]
+
+    async def test_the_naive_one_lets_all_fifty_through(self) -> None:
+        clock = FakeClock()  # told in its own word, so that it opens at all: row 1 is of the plan's
+
+        assert await self.fifty_at_once(NaiveCircuitBreaker(clock, threshold=3, reset_timeout=5.0), clock) == (50, 50)
+
+    @pytest.mark.parametrize("probes", [1, 4])
+    async def test_ours_lets_exactly_its_probes_through(self, probes: int) -> None:
+        clock = FakeClock()
+        breaker = CircuitBreaker(failure_threshold=3, reset_timeout=5.0, probes=probes, clock=clock)
+
+        assert await self.fifty_at_once(breaker, clock) == (probes, probes)
 
 
 class TestRow3RetryBuiltAsThePlanDoes:
@@ -93,6 +200,309 @@ class TestRow3RetryBuiltAsThePlanDoes:
         assert 0.9 < max(first) <= 1.0  # up to base_delay …
         assert 1.8 < max(second) <= 2.0  # … and up to twice that
         assert len(set(first)) == len(first)  # nobody comes back together
+
+
+class TestRow12EachDirectiveOnce:
+    """Each directive is written once, and the plan's `default_src()` exists."""
+
+    class NaiveCSPBuilder:
+        """The original's: it begins with defaults and appends whatever it is told; its only method is a general one."""
+
+        def __init__(self) -> None:
+            self.directives = [("default-src", "'self'")]
+
+        def add(self, name: str, *sources: str) -> Any:
+            self.directives.append((name, " ".join(sources)))
+            return self
+
+        def build(self) -> str:
+            return "; ".join(f"{name} {sources}" for name, sources in self.directives)
+
+    @staticmethod
+    def repeated(policy: str) -> list[str]:
+        """Directives that are there more than once: a browser takes the first and ignores the others."""
+        names = [directive.split()[0] for directive in policy.split("; ")]
+        return sorted({name for name in names if names.count(name) > 1})
+
+    def test_the_naive_one_writes_two_and_lacks_the_plans_method(self) -> None:
+        policy = self.NaiveCSPBuilder().add("default-src", "'none'").add("script-src", "'self'").build()
+
+        assert self.repeated(policy) == ["default-src"]
+        assert not hasattr(self.NaiveCSPBuilder(), "default_src")
+
+    def test_ours_writes_each_once_in_one_order(self) -> None:
+        builder = CSPBuilder().script_src("'self'").default_src("'self'").img_src("data:").default_src("'self'")
+
+        policy = str(builder.script_src("https://cdn.example").build())
+
+        assert self.repeated(policy) == []
+        assert policy.startswith(
+            "default-src 'self'; script-src 'nonce-…' 'strict-dynamic' 'self' https://cdn.example; "
+        )
+
+
+class NaiveBulkhead:
+    """The original's: one counter for those inside, decremented at every end, a refusal's included; a queue that is
+    looked at every 100 ms, and whose time is only looked at then."""
+
+    def __init__(self, max_concurrent: int, max_queue: int, queue_timeout: float, clock: FakeClock) -> None:
+        self.max_concurrent, self.max_queue, self.queue_timeout = max_concurrent, max_queue, queue_timeout
+        self.clock = clock
+        self.active = self.queued = 0
+
+    async def execute(self, call: Callable[[], Awaitable[None]]) -> None:
+        try:
+            if self.active >= self.max_concurrent:
+                await self.wait()
+            self.active += 1
+            await call()
+        finally:
+            self.active -= 1
+
+    async def wait(self) -> None:
+        if self.queued >= self.max_queue:
+            raise BulkheadFull("full")
+        self.queued += 1
+        began = self.clock.monotonic()
+        try:
+            while self.active >= self.max_concurrent:
+                await self.clock.sleep(0.1)
+                if self.clock.monotonic() - began > self.queue_timeout:
+                    raise BulkheadTimeout("waited")
+        finally:
+            self.queued -= 1
+
+
+class TestRow4BulkheadOfOne:
+    """`Bulkhead(max_concurrent=1)`: never more than 1, after any mix of rejections, cancellations, errors."""
+
+    @staticmethod
+    async def most_at_once(bulkhead: Any, clock: FakeClock) -> int:
+        """The most calls that were inside together, while 100 come, of which some fail and some are cancelled."""
+        inside = most = 0
+
+        async def call(fails: bool) -> None:
+            nonlocal inside, most
+            inside += 1
+            most = max(most, inside)
+            try:
+                await clock.sleep(0.05)
+                if fails:
+                    raise LookupError
+            finally:
+                inside -= 1
+
+        tasks = []
+        for number in range(100):
+            tasks.append(asyncio.create_task(bulkhead.execute(lambda fails=number % 3 == 0: call(fails))))
+            await clock.advance(0.01)
+            if number % 7 == 0:
+                tasks[-1].cancel()
+        await clock.advance(10)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return most
+
+    async def test_the_naive_one_lets_in_several(self) -> None:
+        clock = FakeClock()
+
+        assert await self.most_at_once(NaiveBulkhead(1, 2, 0.5, clock), clock) >= 5
+
+    async def test_ours_lets_in_one(self) -> None:
+        clock = FakeClock()
+        bulkhead = Bulkhead(max_concurrent=1, max_queue=2, queue_timeout=0.5, clock=clock)
+
+        assert await self.most_at_once(bulkhead, clock) == 1
+        assert (bulkhead.permits, bulkhead.waiting) == (1, 0)
+
+
+class TestRow5BulkheadQueueTimeout:
+    """`Bulkhead(queue_timeout=20 ms)`: refused within 20 ms and the loop's next turn."""
+
+    @staticmethod
+    async def waited(bulkhead: Any, clock: FakeClock) -> float:
+        """Seconds until a caller is refused, while the only place is taken."""
+        holder = asyncio.create_task(bulkhead.execute(lambda: clock.sleep(10)))
+        await clock.advance(0)
+        began = clock.monotonic()
+
+        async def refused_after() -> float:
+            with pytest.raises(BulkheadTimeout):
+                await bulkhead.execute(lambda: clock.sleep(0))
+            return clock.monotonic() - began
+
+        caller = asyncio.create_task(refused_after())
+        await clock.advance(1)
+        holder.cancel()
+        return await caller
+
+    async def test_the_naive_one_notices_late(self) -> None:
+        clock = FakeClock()
+
+        assert await self.waited(NaiveBulkhead(1, 1, 0.02, clock), clock) >= 0.1
+
+    async def test_ours_refuses_on_time(self) -> None:
+        clock = FakeClock()
+
+        assert await self.waited(Bulkhead(1, max_queue=1, queue_timeout=0.02, clock=clock), clock) == 0.02
+
+
+class TestRow9SlidingWindow:
+    """100 a minute: never more than 100 in any 60 s, wherever they begin; limiters are independent."""
+
+    class NaiveRateLimiter:
+        """The original's: a count that starts anew when its window is over, in one map for all limiters."""
+
+        counts: ClassVar[dict[str, tuple[float, int]]] = {}
+
+        def __init__(self, clock: FakeClock) -> None:
+            self.clock = clock
+
+        async def check_limit(self, key: str, limit: int, window: float) -> bool:
+            began, count = self.counts.get(key, (self.clock.monotonic(), 0))
+            if self.clock.monotonic() - began >= window:
+                began, count = self.clock.monotonic(), 0
+            self.counts[key] = began, count + 1
+            return count < limit
+
+    @staticmethod
+    async def accepted_at_the_edge(limiter: Any, clock: FakeClock) -> int:
+        """Of one early call, and 150 just before and just after the minute's end: how many of the late ones pass."""
+        accepted = 0
+        await limiter.check_limit("client", 100, 60)
+        await clock.advance(59.999)
+        for _ in range(2):
+            for _ in range(150):
+                accepted += bool(getattr(answer := await limiter.check_limit("client", 100, 60), "allowed", answer))
+            await clock.advance(0.003)
+        return accepted
+
+    async def test_the_naive_one_accepts_199_in_3_ms_and_shares_its_counts(self) -> None:
+        clock = FakeClock()
+        one, another = self.NaiveRateLimiter(clock), self.NaiveRateLimiter(clock)
+
+        assert await self.accepted_at_the_edge(one, clock) == 199
+        assert not await another.check_limit("client", 100, 60)
+
+    async def test_ours_accepts_100_in_any_minute_and_shares_nothing(self) -> None:
+        clock = FakeClock()
+        one, another = RateLimiter(clock=clock), RateLimiter(clock=clock)
+
+        assert await self.accepted_at_the_edge(one, clock) == 100
+        assert (await another.check_limit("client", 100, 60)).remaining == 99
+
+
+class TestRow10BrotliCompresses:
+    """Brotli compresses, streams and decodes."""
+
+    TEXT = b'{"orderId":"ord_1","status":"completed"},' * 2_000
+
+    class NaiveBrotli:
+        """The original's: parameters by number, as its runtime takes them, and the quality under one that is none."""
+
+        IDS: ClassVar[dict[int, str]] = {0: "mode", 1: "quality", 2: "lgwin", 3: "lgblock"}  # BrotliEncoderParameter
+
+        def __init__(self, *, quality_id: int = 11) -> None:
+            if quality_id not in self.IDS:
+                raise ValueError(f"{quality_id} is not a valid Brotli parameter")
+            compressor = brotli.Compressor(**{self.IDS[quality_id]: 4})
+            self.encode, self.flush, self.finish = compressor.process, compressor.flush, compressor.finish
+
+    @staticmethod
+    def decoded(compressor: Any, *chunks: bytes) -> list[bytes]:
+        """What a client has after each chunk, and at the end."""
+        decoder, seen = brotli.Decompressor(), []
+        encoded = [*(compressor.encode(chunk) + compressor.flush() for chunk in chunks), compressor.finish()]
+        for part in encoded:
+            pieces = [decoder.process(part)]
+            while pieces[-1]:
+                pieces.append(decoder.process(b""))
+            seen.append(b"".join(pieces))
+        assert decoder.is_finished()
+        return seen
+
+    def test_the_naive_one_throws(self) -> None:
+        with pytest.raises(ValueError, match="11 is not a valid Brotli parameter"):
+            self.decoded(self.NaiveBrotli(), self.TEXT)
+
+        assert self.decoded(self.NaiveBrotli(quality_id=1), self.TEXT) == [
+            self.TEXT,
+            b"",
+        ]  # it is the number, and no more
+
+    def test_ours_streams_and_is_smaller(self) -> None:
+        (codec,) = installed_codecs(["br"])
+
+        seen = self.decoded(codec.encoder(codec.levels.normal), self.TEXT, b"and", b"more")
+
+        assert seen == [self.TEXT, b"and", b"more", b""]
+        assert len(codec.whole(self.TEXT, codec.levels.normal)) < len(self.TEXT) / 10
+
+
+class TestRow11StreamsAreCompressed:
+    """A reply of 250 kB in chunks is compressed chunk by chunk; weights are honoured; `Vary` is there."""
+
+    CHUNKS = [b'{"orderId":"ord_1","status":"completed"},' * 1_250] * 5
+
+    class NaiveCompression:
+        """The plan's: it needs a Content-Length, and looks for the word `gzip`."""
+
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            asked = b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b"")
+            encodes = False
+
+            async def compressing(message: Any) -> None:
+                nonlocal encodes
+                if message["type"] == "http.response.start":
+                    encodes = asked and int(dict(message["headers"]).get(b"content-length", b"0")) > 1024
+                    if encodes:
+                        message = {**message, "headers": [(b"content-encoding", b"gzip")]}
+                elif encodes:
+                    message = {**message, "body": gzip.compress(message["body"])}
+                await send(message)
+
+            await self.app(scope, receive, compressing)
+
+    @classmethod
+    async def answer(cls, middleware: Any, accept: bytes, *chunks: bytes) -> tuple[dict[bytes, bytes], list[bytes]]:
+        """The headers and the parts that leave. A single chunk has its length declared."""
+        headers = [(b"content-type", b"application/json")]
+        if len(chunks) == 1:
+            headers.append((b"content-length", b"%d" % len(chunks[0])))
+        sent: list[Any] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for number, chunk in enumerate(chunks, start=1):
+                await send({"type": "http.response.body", "body": chunk, "more_body": number < len(chunks)})
+                await asyncio.sleep(0)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"accept-encoding", accept)]}
+        await middleware(app)(scope, None, send)
+        return dict(sent[0]["headers"]), [message["body"] for message in sent[1:]]
+
+    async def test_the_naive_one_breaks_all_three(self) -> None:
+        streamed, parts = await self.answer(self.NaiveCompression, b"gzip", *self.CHUNKS)
+        refused, _ = await self.answer(self.NaiveCompression, b"gzip;q=0", b"".join(self.CHUNKS))
+
+        assert (b"content-encoding" in streamed, parts) == (False, self.CHUNKS)
+        assert refused[b"content-encoding"] == b"gzip"
+        assert b"vary" not in {**streamed, **refused}
+
+    async def test_ours_keeps_them(self) -> None:
+        streamed, parts = await self.answer(Compression, b"gzip", *self.CHUNKS)
+        refused, plain = await self.answer(Compression, b"gzip;q=0", b"".join(self.CHUNKS))
+
+        decoder = zlib.decompressobj(31)
+        assert [decoder.decompress(part) for part in parts] == self.CHUNKS
+        assert sum(map(len, parts)) < 25_000
+        assert (b"content-encoding" in refused, plain) == (False, [b"".join(self.CHUNKS)])
+        assert streamed[b"vary"] == refused[b"vary"] == b"Accept-Encoding"
 
 
 class TestRow13EndedSpansLeaveMemory:

@@ -9,7 +9,9 @@ from cortex_core.asgi.body_limit import (
     BodyLimit,
     RequestTooLarge,
 )
-from cortex_core.asgi.client_address import ClientAddress
+from cortex_core.asgi.client_address import (
+    ClientAddress,
+)
 from cortex_core.asgi.compression import (
     Compression,
     CompressionDetails,
@@ -36,10 +38,18 @@ from cortex_core.asgi.decompression import (
     Decompression,
     UnsupportedEncoding,
 )
-from cortex_core.asgi.head import HeadFromGet
+from cortex_core.asgi.head import (
+    HeadFromGet,
+)
 from cortex_core.asgi.header_policy import (
     HeaderPolicy,
     Hsts,
+)
+from cortex_core.asgi.http_cache import (
+    CachePolicy,
+    CacheRule,
+    HttpCache,
+    MemoryCacheStore,
 )
 from cortex_core.asgi.limit_keys import (
     KeyFunction,
@@ -61,7 +71,9 @@ from cortex_core.asgi.rate_limit import (
     Rule,
     limit_headers,
 )
-from cortex_core.asgi.security_headers import SecurityHeaders
+from cortex_core.asgi.security_headers import (
+    SecurityHeaders,
+)
 
 __all__ = [
     "AccessLog",
@@ -71,6 +83,8 @@ __all__ = [
     "BadLength",
     "BodyLimit",
     "CSPBuilder",
+    "CachePolicy",
+    "CacheRule",
     "ClientAddress",
     "Compression",
     "CompressionDetails",
@@ -81,9 +95,11 @@ __all__ = [
     "HeadFromGet",
     "HeaderPolicy",
     "Hsts",
+    "HttpCache",
     "KeyFunction",
     "KnownTenant",
     "Load",
+    "MemoryCacheStore",
     "Precompressed",
     "Pressure",
     "Problems",
