@@ -20,16 +20,20 @@ import pytest
 
 from cortex_core.testing import RedisServer
 
+UNLIMITED = "GATEWAY_RATE_LIMIT_PER_MINUTE"
 SERVICES = ("gateway", "order", "notification", "analytics", "storage", "compute")
 
 
 class RealHub:
-    """One state folder, a row of ports, and the commands run on them in a stranger's environment."""
+    """One state folder, a row of ports, and the commands run on them in a stranger's environment.
+
+    The limit of a hundred requests a minute is lifted, in `env`: these tests are one client that asks all the time.
+    """
 
     def __init__(self, folder: Path, **env: str) -> None:
         self.folder = folder
         self.port_base = _free_row(len(SERVICES) + 1)
-        self.env = {"HOME": str(folder), "PATH": os.environ["PATH"], **env}
+        self.env = {"HOME": str(folder), "PATH": os.environ["PATH"], UNLIMITED: "1000000", **env}
 
     def cortex(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

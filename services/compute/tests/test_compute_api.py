@@ -255,7 +255,7 @@ async def test_a_request_whose_deadline_has_passed_is_not_worked_on(
 
     problem = await compute.problem(encode(colourful(), "PNG"), X_Request_Deadline="0")
 
-    assert (problem["status"], problem["code"]) == (504, "compute.deadline-exceeded")
+    assert (problem["status"], problem["code"]) == (504, "deadline.exceeded")
 
 
 async def test_the_time_it_took_is_measured_by_operation(

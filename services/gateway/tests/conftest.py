@@ -1,7 +1,7 @@
 """The gateway under its real server, in front of real upstream applications under theirs."""
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -35,10 +35,15 @@ def alive(app: App) -> App:
 
 @pytest.fixture
 def start_gateway() -> StartGateway:
-    """`async with start_gateway(order=app, storage="http://…") as client`: services not named are down."""
+    """`async with start_gateway(order=app, storage="http://…") as client`: services not named are down.
+
+    Nobody is limited and nothing is shared unless `settings` say so: these tests ask more often than a client may.
+    """
 
     @asynccontextmanager
-    async def start(**services: App | str) -> AsyncIterator[aiohttp.ClientSession]:
+    async def start(
+        settings: Mapping[str, Any] | None = None, **services: App | str
+    ) -> AsyncIterator[aiohttp.ClientSession]:
         async with AsyncExitStack() as stack:
             addresses: dict[str, Any] = {}
             for name in ("order", "notification", "analytics", "storage", "compute"):
@@ -47,8 +52,8 @@ def start_gateway() -> StartGateway:
                     upstream = await stack.enter_async_context(serving(alive(service)))
                     service = str(upstream._base_url)
                 addresses[f"{name}_url"] = service.rstrip("/")
-            settings = Settings(env="test", **addresses)
-            yield await stack.enter_async_context(serving(build(settings, bus=MemoryEventBus())))
+            told = {"rate_limit_store": "memory", "rate_limit_per_minute": 0, **addresses, **(settings or {})}
+            yield await stack.enter_async_context(serving(build(Settings(env="test", **told), bus=MemoryEventBus())))
 
     return start
 

@@ -132,6 +132,7 @@ async def test_nothing_is_added_to_what_the_client_asks_for(start_gateway: Any, 
         "x-forwarded-prefix",
         "x-forwarded-proto",
         "x-request-deadline",
+        "x-retry-budget",
         "x-request-id",
     }
 
@@ -180,7 +181,7 @@ class TestNoSuchRoute:
                 async with client.request(method, "/api/orders") as reply:
                     told = await reply.json()
                 assert (reply.status, told["code"]) == (405, "route.method-not-allowed")
-                assert reply.headers["Allow"] == "GET, POST"
+                assert reply.headers["Allow"] == "GET, HEAD, POST"
 
     async def test_unknown_paths_are_one_route_in_the_metrics(self, start_gateway: Any, recorder: Any) -> None:
         async with start_gateway(order=recorder()) as client:

@@ -66,8 +66,8 @@ def test_a_known_path_with_another_method_says_which_are_served() -> None:
     with pytest.raises(MethodNotAllowed) as raised:
         TABLE.find("DELETE", "/api/orders")
 
-    assert raised.value.allow == ["GET", "POST"]
-    assert raised.value.details == {"allow": ["GET", "POST"]}
+    assert raised.value.allow == ["GET", "HEAD", "POST"]
+    assert raised.value.details == {"allow": ["GET", "HEAD", "POST"]}
 
 
 def test_a_refused_method_names_the_route_for_the_metrics() -> None:

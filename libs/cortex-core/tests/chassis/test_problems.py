@@ -22,6 +22,7 @@ class TeapotIsEmpty(CortexError):
 
 class TeapotIsBusy(CortexError):
     code, kind = "teapot.busy", Kind.UNAVAILABLE
+    response_headers = {"X-Cups-Waiting": "3"}  # noqa: RUF012 - as errors carry them: see asgi/problems.py
 
 
 class Cup(BaseModel):
@@ -83,6 +84,7 @@ async def test_an_unavailable_thing_says_when_to_come_back(client: ClientSession
 
     await problem(answer)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "7")
+    assert answer.headers["X-Cups-Waiting"] == "3"
 
 
 async def test_a_bug_says_nothing_of_itself(client: ClientSession) -> None:

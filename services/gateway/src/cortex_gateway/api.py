@@ -113,7 +113,7 @@ def _incoming(connection: Scope, method: str, body: AsyncIterator[bytes] | None 
         query=connection["query_string"],
         headers=connection["headers"],
         client=client[0] if client else None,
-        scheme=connection["scheme"],
+        scheme=connection.get("scheme", "http"),  # optional in ASGI
         body=body,
     )
 

@@ -86,7 +86,7 @@ class RouteTable:
         for route in sorted(routes, key=lambda route: [part.startswith("{") for part in route.path.split("/")]):
             shape = shape_of(route.path)
             self._patterns[shape] = _pattern(route.path)
-            for method in route.methods:
+            for method in _with_head(route.methods):
                 if method in self._routes.setdefault(shape, {}):
                     raise ValueError(f"{method} {route.path} is declared twice")
                 self._routes[shape][method] = route
@@ -115,6 +115,11 @@ class RouteTable:
                 prefix = route.path.partition("{")[0]
                 limits[prefix] = max(limits.get(prefix, 0), route.body_limit)
         return limits
+
+
+def _with_head(methods: Sequence[str]) -> list[str]:
+    """What serves GET serves HEAD (RFC 9110, section 9.1); one that is declared is not declared twice by that."""
+    return [*methods, *(["HEAD"] if "GET" in methods and "HEAD" not in methods else [])]
 
 
 def shape_of(template: str) -> str:

@@ -1,29 +1,51 @@
 """The chassis: the only place that knows FastAPI and uvicorn. A service gives it settings, use cases and routes."""
 
 from cortex_core.chassis.app import create_app, make_platform, use_cases
-from cortex_core.chassis.client import Reply, ServiceClient, UpstreamTimeout, UpstreamUnavailable, outgoing_headers
+from cortex_core.chassis.cached_client import CachedClient
+from cortex_core.chassis.client import Reply, ServiceClient, outgoing_headers
 from cortex_core.chassis.consumers import Consumers, consume, hear, on
+from cortex_core.chassis.edge import Edge, LimiterReporter, Limits
 from cortex_core.chassis.openapi import problems
 from cortex_core.chassis.platform import Platform, relaying
 from cortex_core.chassis.problems import Answered, Problem, respond
+from cortex_core.chassis.resilience import Resilience
 from cortex_core.chassis.server import CortexHttpServer, serve
 from cortex_core.chassis.settings import Config, development, service_config
+from cortex_core.chassis.upstream import (
+    UNWELL,
+    OutOfTime,
+    Unwell,
+    Upstream,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    is_hurried,
+)
 
 __all__ = [
+    "UNWELL",
     "Answered",
+    "CachedClient",
     "Config",
     "Consumers",
     "CortexHttpServer",
+    "Edge",
+    "LimiterReporter",
+    "Limits",
+    "OutOfTime",
     "Platform",
     "Problem",
     "Reply",
+    "Resilience",
     "ServiceClient",
+    "Unwell",
+    "Upstream",
     "UpstreamTimeout",
     "UpstreamUnavailable",
     "consume",
     "create_app",
     "development",
     "hear",
+    "is_hurried",
     "make_platform",
     "on",
     "outgoing_headers",

@@ -14,15 +14,31 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.requests import HTTPConnection
 from starlette.middleware import Middleware
+from starlette.routing import Match
 
-from cortex_core.asgi import AccessLog, BodyLimit, KnownTenant, RequestContext
+from cortex_core.asgi import (
+    AccessLog,
+    BodyLimit,
+    Decompression,
+    HeaderPolicy,
+    HeadFromGet,
+    KnownTenant,
+    Problems,
+    RequestContext,
+    SecurityHeaders,
+)
+from cortex_core.asgi.types import Scope
 from cortex_core.chassis.background import Background
 from cortex_core.chassis.client import ServiceClient
 from cortex_core.chassis.consumers import Consumers, attach
+from cortex_core.chassis.deadline import OnTime
+from cortex_core.chassis.docs import ASSETS, HEADERS, docs, docs_assets
+from cortex_core.chassis.edge import Edge
 from cortex_core.chassis.openapi import document
 from cortex_core.chassis.platform import Platform
-from cortex_core.chassis.probes import docs, docs_assets, probes
-from cortex_core.chassis.problems import Problems, install, not_found
+from cortex_core.chassis.probes import probes
+from cortex_core.chassis.problems import install, not_found, told_to
+from cortex_core.chassis.resilience import Resilience
 from cortex_core.chassis.settings import Config
 from cortex_core.chassis.telemetry import RequestMetrics, RequestSpan
 from cortex_core.events import EventBus
@@ -36,6 +52,7 @@ from cortex_core.observability import (
     memory_check,
     uptime_check,
 )
+from cortex_core.resilience import Ballot
 
 Running = Callable[[Platform], AbstractAsyncContextManager[Any]]
 """Opens what a service stands on and yields its use cases; closes it when the block ends."""
@@ -48,6 +65,9 @@ def create_app(
     routers: Sequence[APIRouter],
     consumers: Sequence[Consumers] | Consumers = (),
     body_limits: Mapping[str, int] | None = None,
+    security_headers: Mapping[str, HeaderPolicy] | None = None,
+    tls_in_front: bool = False,
+    edge: Callable[[Platform], Edge] | None = None,
     bus_required: bool = True,
     clock: Clock | None = None,
     bus: EventBus | None = None,
@@ -55,27 +75,38 @@ def create_app(
 ) -> FastAPI:
     """The service's ASGI application.
 
-    `body_limits` maps path prefixes to bytes where `settings.body_limit` does not fit. `bus_required=False`: the
-    service is ready without the bus (its events wait), and reports itself degraded. `clock` and `bus` are for tests.
+    `body_limits` maps path prefixes to bytes where `settings.body_limit` does not fit; `security_headers` to policies
+    where that for data does not (`/`: everywhere). `tls_in_front`: somebody takes TLS off before us, so HSTS is sent.
+    `edge`: the parts for a service that the world can reach; they see encoded bodies, and pass them on as they are. Any
+    other service gets them decoded.
+    `bus_required=False`: the service is ready without the bus (its events wait), and reports itself degraded. `clock`
+    and `bus` are for tests.
     """
     platform = make_platform(settings, clock=clock, bus=bus)
     _register_checks(platform, bus_required=bus_required)
+    front = edge(platform) if edge is not None else None
     tables = [consumers] if isinstance(consumers, Consumers) else list(consumers)
-    app = FastAPI(
+    app: FastAPI = FastAPI(
         title=f"Cortex Hub: {settings.service}",
         version=_version(settings.service),
         description=description,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # one address a thing; and a redirect would be built from the Host the client claims
-        lifespan=lambda app: _lifespan(app, platform, running, tables),
-        middleware=[
+        lifespan=lambda app: _lifespan(app, platform, front, running, tables),
+        middleware=[  # outermost first
             Middleware(RequestContext, tenants=None if settings.env == "production" else settings.tenants),
             Middleware(RequestSpan, tracer=platform.tracer),
             Middleware(AccessLog, on_response=RequestMetrics(settings.service, platform.metrics, platform.logger)),
-            Middleware(Problems, logger=platform.logger),
+            Middleware(SecurityHeaders, routes={**HEADERS, **(security_headers or {})}, tls_in_front=tls_in_front),
+            Middleware(Problems, on_error=told_to(platform.logger)),
+            *(front.before_tenants() if front is not None else []),
             Middleware(KnownTenant),
+            Middleware(OnTime),
+            *(front.after_tenants() if front is not None else []),
+            *([] if front is not None else [Middleware(Decompression, limit=_largest(settings, body_limits))]),
             Middleware(BodyLimit, default=settings.body_limit, limits=body_limits),
+            Middleware(HeadFromGet, unless=lambda scope: _serves_itself(app, scope)),
         ],
     )
     install(app)
@@ -85,7 +116,7 @@ def create_app(
         app.include_router(router)
     app.include_router(probes(platform))
     app.include_router(docs(app.title))
-    app.mount("/docs/assets", docs_assets(), name="docs-assets")
+    app.mount(ASSETS, docs_assets(), name="docs-assets")
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 
@@ -96,6 +127,7 @@ def make_platform(settings: Config, *, clock: Clock | None = None, bus: EventBus
     logger = Logger.get(settings.service)
     metrics = MetricsCollector()
     tracer = Tracer(settings.service, exporter=_exporter(settings), sample_ratio=settings.trace_sample_ratio)
+    resilience = Resilience(metrics, logger, clock, ballots=_ballots(settings) if settings.share_circuits else None)
     return Platform(
         settings=settings,
         clock=clock,
@@ -104,7 +136,8 @@ def make_platform(settings: Config, *, clock: Clock | None = None, bus: EventBus
         health=HealthCheckRegistry(clock),
         tracer=tracer,
         logger=logger,
-        http=ServiceClient(tracer=tracer),
+        resilience=resilience,
+        http=ServiceClient(tracer=tracer, resilience=resilience),
         tasks=Background(logger),
     )
 
@@ -115,12 +148,17 @@ def use_cases(connection: HTTPConnection) -> Any:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI, platform: Platform, running: Running, tables: list[Consumers]) -> AsyncIterator[None]:
+async def _lifespan(
+    app: FastAPI, platform: Platform, edge: Edge | None, running: Running, tables: list[Consumers]
+) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(platform.tracer.aclose)
         stack.push_async_callback(platform.http.aclose)
         stack.push_async_callback(platform.bus.aclose)
         stack.push_async_callback(platform.tasks.aclose)
+        if edge is not None:
+            stack.push_async_callback(edge.aclose)
+        await stack.enter_async_context(platform.resilience)
         app.state.use_cases = await stack.enter_async_context(running(platform))
         for table in tables:
             subscription = await attach(table, platform, app.state.use_cases)
@@ -156,12 +194,29 @@ def _redis_bus(settings: Config, clock: Clock, metrics: MetricsCollector, logger
     )
 
 
+def _ballots(settings: Config) -> Callable[[str], Ballot]:
+    from cortex_core.resilience.redis import RedisBallot
+
+    url = settings.redis_url.get_secret_value()
+    return lambda name: RedisBallot(url, f"{settings.service}:{name}", namespace=settings.namespace)
+
+
 def _exporter(settings: Config) -> Any:
     if settings.otlp_endpoint is None:
         return None
     from cortex_core.observability.exporters import otlp_exporter
 
     return otlp_exporter(settings.otlp_endpoint)
+
+
+def _largest(settings: Config, body_limits: Mapping[str, int] | None) -> int:
+    """Bytes that no body may have, wherever it goes: its route's own limit comes after."""
+    return max([settings.body_limit, *(body_limits or {}).values()])
+
+
+def _serves_itself(app: FastAPI, scope: Scope) -> bool:
+    """Whether a route of the application is for this method."""
+    return any(route.matches(scope)[0] is Match.FULL for route in app.router.routes)
 
 
 def _version(service: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cortex_core.chassis.background import Background
 from cortex_core.chassis.client import ServiceClient
+from cortex_core.chassis.resilience import Resilience
 from cortex_core.chassis.settings import Config
 from cortex_core.events import CloudEvent, EventBus
 from cortex_core.kernel.clock import Clock
@@ -27,6 +28,7 @@ class Platform:
     health: HealthCheckRegistry
     tracer: Tracer
     logger: Logger
+    resilience: Resilience
     http: ServiceClient
     tasks: Background
 

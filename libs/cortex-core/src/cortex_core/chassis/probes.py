@@ -1,15 +1,11 @@
-"""What every service answers about itself: `/health*`, `/metrics`, `/docs`. The pages bring their own assets."""
+"""What every service answers about itself to those who run it: `/health*`, `/metrics`."""
 
 from datetime import datetime
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter
-from fastapi.openapi.docs import get_swagger_ui_html
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import JSONResponse, Response
 
 from cortex_core.chassis.platform import Platform
 from cortex_core.kernel.clock import rfc3339
@@ -73,28 +69,3 @@ def probes(platform: Platform) -> APIRouter:
         return Response(platform.metrics.to_prometheus_format(), media_type=PROMETHEUS_CONTENT_TYPE)
 
     return router
-
-
-def docs(title: str) -> APIRouter:
-    """`/docs`: Swagger UI over `openapi.json`, by relative links, so that it works behind any prefix."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/docs")
-    async def page() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="openapi.json",
-            title=title,
-            swagger_js_url="docs/assets/swagger-ui-bundle.js",
-            swagger_css_url="docs/assets/swagger-ui.css",
-            swagger_favicon_url="docs/assets/favicon.png",
-        )
-
-    return router
-
-
-def docs_assets() -> StaticFiles:
-    """Swagger UI's files, from the package that ships them; found without importing it."""
-    found = find_spec("fastapi_offline")
-    if found is None or found.origin is None:  # pragma: no cover - a broken installation
-        raise RuntimeError("fastapi-offline is not installed: install cortex-core[chassis]")
-    return StaticFiles(directory=Path(found.origin).parent / "static")

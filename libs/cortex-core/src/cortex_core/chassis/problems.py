@@ -1,52 +1,26 @@
-"""Problems: the one place where errors become HTTP (RFC 9457 `application/problem+json`).
+"""Problems under FastAPI: every way an error can leave a route ends in the answer that `asgi/problems.py` gives.
 
-Every error reaches the caller with a stable `code` and the trace's id; one that nobody meant to tell (a bug) says no
-more than that, and its story goes to the log.
+Owns what the framework's own errors are called. The table of statuses, and the answer itself, are the cog's.
 """
 
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from cortex_core.asgi.types import ASGIApp, Message, Receive, Scope, Send
-from cortex_core.kernel.context import current
-from cortex_core.kernel.errors import CortexError, Kind
+from cortex_core.asgi.problems import MEDIA_TYPE, STATUS, Answered, problem
+from cortex_core.asgi.types import Receive, Scope, Send
+from cortex_core.kernel.errors import CortexError
 from cortex_core.observability import Logger
 
-MEDIA_TYPE: Final = "application/problem+json"
-
-STATUS: Final[dict[Kind, int]] = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.FORBIDDEN: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.METHOD_NOT_ALLOWED: 405,
-    Kind.CONFLICT: 409,
-    Kind.PRECONDITION_FAILED: 412,
-    Kind.TOO_LARGE: 413,
-    Kind.UNSUPPORTED_MEDIA: 415,
-    Kind.UNPROCESSABLE: 422,
-    Kind.RATE_LIMITED: 429,
-    Kind.INTERNAL: 500,
-    Kind.UNAVAILABLE: 503,
-    Kind.TIMEOUT: 504,
-}
+__all__ = ["MEDIA_TYPE", "STATUS", "Answered", "Problem", "install", "not_found", "respond", "told_to"]
 
 _FROM_HTTP: Final = {404: "route.not-found", 405: "route.method-not-allowed", 400: "request.invalid"}
 _UNPARSED: Final = "There was an error parsing the body"  # FastAPI's, of what is not even text
-_RESERVED: Final = {"type", "title", "status", "detail", "instance", "code", "traceId"}
-_BEGINNINGS: Final = {
-    "http.response.start",
-    "websocket.accept",
-    "websocket.close",
-    "websocket.http.response.start",
-}
 _MAX_ERRORS: Final = 20
 
 
@@ -64,33 +38,21 @@ class Problem(BaseModel):
     traceId: str | None = None  # noqa: N815 - camelCase is the wire's
 
 
-class Answered(CortexError):
-    """An error that came with a status of its own (the framework's), on its way to the same answer as ours."""
+def respond(error: CortexError, path: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to `error`, as the framework wants it. `headers` win over those that the error carries."""
+    status, fields, body = problem(error, path, headers)
+    response = Response(body, status)
+    response.raw_headers = fields
+    return response
 
-    def __init__(self, status: int, code: str, message: str, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.status = status
-        self.code = code  # type: ignore[misc]  # of the instance: the framework's errors share one class
 
+def told_to(logger: Logger) -> Callable[[Scope, Exception], None]:
+    """The hook of `asgi.Problems`: what nobody expected is a line in the log, with its traceback."""
 
-def respond(error: CortexError, path: str, headers: dict[str, str] | None = None) -> Response:
-    """The answer to `error`."""
-    status = error.status if isinstance(error, Answered) else STATUS[error.kind]
-    context = current()
-    body = {
-        "type": f"urn:cortex:problem:{error.code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": error.message,
-        "instance": path,
-        "code": error.code,
-        "traceId": context.trace.trace_id if context.trace else None,
-        **{_camel(name): value for name, value in error.details.items() if name not in _RESERVED},
-    }
-    headers = dict(headers or {})
-    if error.retry_after is not None or status in {429, 503}:
-        headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
-    return Response(orjson.dumps(body, default=str), status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    def tell(scope: Scope, error: Exception) -> None:
+        logger.exception("unhandled error", path=scope["path"], error=type(error).__name__)  # noqa: LOG004 - inside one
+
+    return tell
 
 
 def install(app: FastAPI) -> None:
@@ -139,41 +101,3 @@ def _pointer(location: tuple[Any, ...]) -> str:
     place, *rest = location
     parts = [str(part).replace("~", "~0").replace("/", "~1") for part in rest]
     return "#" + "".join(f"/{part}" for part in parts) if place == "body" else "/".join([str(place), *parts])
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
-
-
-class Problems:
-    """The outermost net: what middleware raised, and what nobody expected, becomes an answer if none has begun."""
-
-    def __init__(self, app: ASGIApp, logger: Logger) -> None:
-        self.app = app
-        self.logger = logger
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            return await self.app(scope, receive, send)
-
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] in _BEGINNINGS
-            await send(message)
-
-        try:
-            await self.app(scope, receive, noting)
-        except CortexError as error:
-            if begun:
-                raise  # the server closes the connection: a truncated body must not end well
-            await respond(error, scope["path"])(scope, receive, send)
-        except Exception as error:
-            self.logger.exception("unhandled error", path=scope["path"], error=type(error).__name__)
-            if begun:
-                raise
-            await respond(CortexError("something went wrong here; the log has the story"), scope["path"])(
-                scope, receive, send
-            )

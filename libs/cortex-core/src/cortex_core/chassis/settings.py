@@ -56,6 +56,9 @@ class Config(BaseSettings):
         min_length=1,
         description="Tenants served here, by commas.",
     )
+    share_circuits: bool = _shared(
+        "CORTEX_SHARE_CIRCUITS", False, description="Replicas tell each other over Redis whose circuit is open."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _shared("CORTEX_LOG_LEVEL", "info")
     otlp_endpoint: str | None = _shared("OTEL_EXPORTER_OTLP_ENDPOINT", None)
     trace_sample_ratio: float = _shared("CORTEX_TRACE_SAMPLE_RATIO", 1.0, ge=0, le=1)

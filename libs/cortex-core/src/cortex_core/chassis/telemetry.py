@@ -79,4 +79,5 @@ class RequestMetrics:
             status=details.status,
             duration_ms=round(details.duration * 1000, 3),
             bytes=details.size,
+            complete=details.complete,
         )

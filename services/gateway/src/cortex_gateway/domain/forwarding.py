@@ -28,10 +28,11 @@ _OURS_TO_SAY: Final = frozenset(
         b"expect",  # our server has answered it
         b"forwarded",
         b"x-real-ip",
-        b"traceparent",  # these five go out from the context, which has judged what came in
+        b"traceparent",  # these six go out from the context, which has judged what came in
         b"tracestate",
         b"x-request-id",
         b"x-request-deadline",
+        b"x-retry-budget",
         b"x-cortex-tenant",
         b"x-cortex-principal",  # only a token signed by us says who somebody is
     }

@@ -19,7 +19,14 @@ class Http(Protocol):
     """`cortex_core.chassis.ServiceClient`, as far as it is needed here."""
 
     async def request(
-        self, method: str, url: str, *, json: Any = None, headers: Mapping[str, str] | None = None, timeout: float = 5.0
+        self,
+        method: str,
+        url: str,
+        *,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 5.0,
+        retry: bool = True,
     ) -> Reply: ...
 
 
@@ -48,7 +55,9 @@ class HttpPayments:
 
     async def _post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
         try:
-            return await self._http.request("POST", self._url + path, json=body, headers=headers, timeout=self._timeout)
+            return await self._http.request(
+                "POST", self._url + path, json=body, headers=headers, timeout=self._timeout, retry=False
+            )
         except UpstreamTimeout as error:
             raise PaymentTimeout(f"the payment provider did not answer within {self._timeout} s") from error
         except UpstreamUnavailable as error:
@@ -58,7 +67,7 @@ class HttpPayments:
 def _accepted(reply: Reply) -> Reply:
     if reply.status in {200, 201}:
         return reply
-    raise PaymentUnavailable(f"the payment provider answered {reply.status}", retry_after=_retry_after(reply))
+    raise PaymentUnavailable(f"the payment provider answered {reply.status}", retry_after=reply.retry_after)
 
 
 def _charge_id(reply: Reply) -> str:
@@ -69,12 +78,6 @@ def _charge_id(reply: Reply) -> str:
     if not isinstance(charge_id, str) or not 0 < len(charge_id) <= 128:
         raise PaymentUnavailable("the payment provider's answer names no charge")
     return charge_id
-
-
-def _retry_after(reply: Reply) -> float | None:
-    """Whole seconds (RFC 9110, section 10.2.3); a date is not worth a parser here: our own back-off does as well."""
-    value = reply.headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
 
 
 class RetryingPayments:
