@@ -4,7 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .SUFFIXES:
 bin := .venv/bin
-sources := libs services cli tests scripts
+sources := libs services cli tests scripts benchmarks
+blocks := resilience ratelimit asgi
+comma := ,
+space := $(subst ,, )
 unexport PYTHONDONTWRITEBYTECODE                  # without compiled files every start of a service takes twice as long
 
 .PHONY: help
@@ -50,9 +53,19 @@ reliability: setup  ## hold the promises of time, one test after the other, on a
 machines: setup  ## walk the state machines 100,000 steps each
 	@CORTEX_STATE_STEPS=100000 $(bin)/pytest -q -n 2 -m machine
 
+.PHONY: bench
+bench: setup  ## ours against peers, to benchmarks/RESULTS.md (ONLY=compression ROUNDS=1 SECONDS=1: a part, a glance)
+	@exec $(bin)/python -m benchmarks $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(SECONDS:%=--seconds %)
+
 .PHONY: coverage
 coverage: setup  ## tests with line and branch coverage
 	@$(bin)/pytest -q -n 2 --dist worksteal --cov --cov-report=term --cov-report=html
+
+.PHONY: blocks
+blocks: setup  ## every line and every branch of the building blocks is walked by their own tests
+	@CORTEX_SAME=1 $(bin)/pytest -q -n 2 --dist worksteal -p no:randomly $(blocks:%=libs/cortex-core/tests/%) \
+	  libs/cortex-core/tests/test_original_defects.py --cov --cov-report=
+	@$(bin)/coverage report --include '$(subst $(space),$(comma),$(blocks:%=*/cortex_core/%/*))' --skip-covered --fail-under=100
 
 .PHONY: watch
 watch: setup  ## run the tests at every change, the failed ones first
@@ -65,7 +78,8 @@ build: setup  ## wheels of all packages, in dist/
 	@ls -1 dist
 
 .PHONY: alone
-alone: setup  ## install each service by its own lock alone, import it, run its tests
+alone: setup  ## each service by its own lock, each extra of the core: installed alone, imported, tested
+	@scripts/extras.sh
 	@scripts/alone.sh
 
 .PHONY: lock
@@ -74,4 +88,4 @@ lock: setup  ## resolve the pins again (UPGRADE=1: newer ones)
 
 .PHONY: clean
 clean:  ## remove what can be made again (the hub's state stays)
-	@rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage
+	@rm -rf .venv benchmarks/.peers dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage

@@ -1,0 +1,1 @@
+"""What is measured, an area a file: each has `run(plan) -> Section`."""
