@@ -1,10 +1,12 @@
 """For every test of the tree: hypothesis judges behaviour, not a busy machine's speed; processes hear their signals."""
 
+import os
 import signal
 
 from hypothesis import settings
 
-settings.register_profile("hub", deadline=None)
+# CORTEX_SAME=1: the same examples each time, for what is counted (`make blocks`).
+settings.register_profile("hub", deadline=None, derandomize=os.environ.get("CORTEX_SAME") == "1")
 settings.load_profile("hub")
 
 
