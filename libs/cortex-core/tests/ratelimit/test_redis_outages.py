@@ -51,6 +51,19 @@ async def test_local_counts_here_against_its_share(
     assert (await limiter.acquire((LOCAL, "another"))).limit == 5
 
 
+async def test_a_connection_that_ends_while_nobody_asks_is_no_outage(
+    redis_server: RedisServer, make_limiter: MakeLimiter, hooks: RecordingHooks
+) -> None:
+    limiter = make_limiter(cooldown=7)
+    assert (await limiter.acquire((CLOSED, "client"))).remaining == 9
+
+    redis_server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await eventually(lambda: limiter._pipeline._link is None)
+
+    assert (await limiter.acquire((CLOSED, "client"))).remaining == 8
+    assert hooks.outages == []
+
+
 async def test_of_several_policies_the_strictest_mode_holds(
     redis_server: RedisServer, make_limiter: MakeLimiter
 ) -> None:

@@ -117,15 +117,18 @@ class Pipeline:
         if self._link is not None:
             await self._link.aclose()
 
-    def _lost(self, error: Exception) -> None:
+    def _lost(self, error: Exception, told: bool) -> None:
+        """A connection that ends while nobody waits (an idle time-out of Redis' or a proxy's) is no outage: the next
+        question opens another, and finds out."""
         self._link = None
-        self._on_lost(error)
+        if told:
+            self._on_lost(error)
 
 
 class _Link(asyncio.Protocol):
     """One connection, from its first question to its loss."""
 
-    def __init__(self, wire: Wire, timeout: float, on_lost: Callable[[Exception], None]) -> None:
+    def __init__(self, wire: Wire, timeout: float, on_lost: Callable[[Exception, bool], None]) -> None:
         self._timeout: Final = timeout
         self._on_lost: Final = on_lost
         self._loop: Final = asyncio.get_running_loop()
@@ -151,8 +154,8 @@ class _Link(asyncio.Protocol):
         if self._transport is not None:
             self._flush()
 
-    def fail(self, error: Exception) -> None:
-        """Once: later ones change nothing."""
+    def fail(self, error: Exception, *, told: bool = True) -> None:
+        """Once: later ones change nothing. `told`: it is an outage's beginning."""
         if self._lost:
             return
         self._lost = True
@@ -161,7 +164,7 @@ class _Link(asyncio.Protocol):
             self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
-        self._on_lost(error)
+        self._on_lost(error, told)
         for turn in (*self._waiting, *filter(None, (self._gathering,))):
             for question in turn.questions[turn.answered :]:
                 lost = LinkLost("Redis does not answer")
@@ -235,4 +238,5 @@ class _Link(asyncio.Protocol):
             self._waiting.popleft()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.fail(exc or ConnectionError("Redis closed the connection"))
+        asked = bool(self._waiting or self._gathering)
+        self.fail(exc or ConnectionError("Redis closed the connection"), told=asked)
