@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cortex_core.eventsourcing.errors import DuplicateId, StaleVersion
@@ -80,7 +80,8 @@ class MemoryOutbox:
 
     def add(self, messages: Sequence[Message]) -> None:
         """Called with what a transaction has committed."""
-        added = {message.id: message for message in messages}
+        numbered = enumerate(messages, len(self._messages) + 1)
+        added = {message.id: replace(message, sequence=sequence) for sequence, message in numbered}
         self._messages |= added
         self._unsent |= added
         if added:

@@ -48,12 +48,16 @@ class RecordedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One row of the outbox. `payload` is a CloudEvent in JSON; `id` is the same however often it is published."""
+    """One row of the outbox. `payload` is a CloudEvent in JSON; `id` is the same however often it is published.
+
+    `sequence` is its place among all messages of the store, from 1: the store gives it, and the relay goes by it.
+    """
 
     id: str
     topic: str
     subject: str
     payload: bytes
+    sequence: int = field(default=0, compare=False)
 
 
 def encode(event: NewEvent, limit: int) -> str:

@@ -35,7 +35,7 @@ class SqlOutbox:
 
     async def pending(self, limit: int) -> list[Message]:
         query = (
-            select(_outbox.id, _outbox.topic, _outbox.subject, _outbox.payload)
+            select(_outbox.id, _outbox.topic, _outbox.subject, _outbox.payload, _outbox.sequence)
             .where(_outbox.sent_at.is_(None))
             .order_by(_outbox.sequence)
             .limit(limit)

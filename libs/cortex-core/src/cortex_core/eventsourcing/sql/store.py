@@ -7,45 +7,19 @@ commits: group commit (several appends a transaction) changes that place and not
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
 
-from sqlalchemy import Row, Select, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cortex_core.eventsourcing.errors import CorruptEvent, DuplicateId, StaleVersion
-from cortex_core.eventsourcing.records import (
-    MAX_BYTES,
-    Message,
-    NewEvent,
-    RecordedEvent,
-    check_sizes,
-    decode,
-    encode,
-    surroundings,
-)
+from cortex_core.eventsourcing.records import MAX_BYTES, Message, NewEvent, RecordedEvent, check_sizes
 from cortex_core.eventsourcing.sql import schema
+from cortex_core.eventsourcing.sql.appending import insert_rows, rows_of
 from cortex_core.eventsourcing.sql.engines import Engines
-from cortex_core.eventsourcing.sql.faults import is_duplicate, translated
+from cortex_core.eventsourcing.sql.faults import translated
 from cortex_core.eventsourcing.sql.outbox import SqlInbox, SqlOutbox
+from cortex_core.eventsourcing.sql.reading import EventReader
 from cortex_core.eventsourcing.store import Outbox
-from cortex_core.kernel.clock import Clock, parse_rfc3339
-from cortex_core.kernel.context import current
-
-_events: Final = schema.events.c
-
-_RECORDED: Final = select(
-    _events.position,
-    _events.tenant,
-    _events.stream,
-    _events.version,
-    _events.id,
-    _events.type,
-    _events.schema_version,
-    schema.raw(_events.time).label("time"),
-    schema.raw(_events.data).label("data"),
-    schema.raw(_events.metadata).label("metadata"),
-)
+from cortex_core.kernel.clock import Clock
 
 
 class SqlEventStore:
@@ -55,6 +29,7 @@ class SqlEventStore:
         self._engines = engines
         self._clock = clock
         self._max_bytes = max_bytes
+        self._reader = EventReader(engines)
         self._outbox = SqlOutbox(engines, clock)
         self.outbox: Outbox = self._outbox
         self.inbox = SqlInbox(clock)
@@ -69,20 +44,19 @@ class SqlEventStore:
         also: Callable[[AsyncConnection], Awaitable[None]] | None = None,
     ) -> int:
         check_sizes(messages, self._max_bytes)
-        rows = self._rows(stream, events, expected_version)
+        rows = rows_of(stream, events, expected_version, self._clock, self._max_bytes)
         async with self.transaction() as connection:
-            await self._insert(connection, stream, rows, expected_version)
+            await insert_rows(connection, stream, rows, expected_version)
             await self._outbox.add(connection, messages)
             if also is not None:
                 await also(connection)
         return expected_version + len(rows)
 
     async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[RecordedEvent]:
-        mine = (_events.tenant == current().tenant, _events.stream == stream, _events.version > after)
-        return await self._recorded(_RECORDED.where(*mine).order_by(_events.version).limit(limit))
+        return await self._reader.read(stream, after=after, limit=limit)
 
     async def read_all(self, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
-        return await self._recorded(_RECORDED.where(_events.position > after).order_by(_events.position).limit(limit))
+        return await self._reader.read_all(after=after, limit=limit)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -108,70 +82,4 @@ class SqlEventStore:
 
     async def check(self) -> None:
         async with self.reading() as connection:
-            await connection.execute(select(_events.position).limit(1))
-
-    def _rows(self, stream: str, events: Sequence[NewEvent], expected_version: int) -> list[dict[str, Any]]:
-        tenant, metadata, now = current().tenant, surroundings(), self._clock.now()
-        return [
-            {
-                "tenant": tenant,
-                "stream": stream,
-                "version": version,
-                "id": event.id,
-                "type": event.type,
-                "schema_version": event.schema_version,
-                "time": now,
-                "data": encode(event, self._max_bytes),
-                "metadata": metadata,
-            }
-            for version, event in enumerate(events, expected_version + 1)
-        ]
-
-    async def _insert(
-        self, connection: AsyncConnection, stream: str, rows: list[dict[str, Any]], expected: int
-    ) -> None:
-        """Writers take turns, so the look decides; UNIQUE (tenant, stream, version) would hold if they did not."""
-        tenant = current().tenant
-        actual = await _version(connection, tenant, stream)
-        if actual != expected:
-            raise StaleVersion(stream, expected, actual)
-        if not rows:
-            return
-        try:
-            await connection.execute(insert(schema.events), rows)
-        except IntegrityError as error:
-            if not is_duplicate(error):
-                raise
-            raise DuplicateId("an event's id is there already", stream=stream) from error
-
-    async def _recorded(self, query: Select[Any]) -> list[RecordedEvent]:
-        async with self.reading() as connection:
-            rows = (await connection.execute(query)).all()
-        return [_record(row) for row in rows]
-
-
-async def _version(connection: AsyncConnection, tenant: str, stream: str) -> int:
-    query = select(func.coalesce(func.max(_events.version), 0)).where(
-        _events.tenant == tenant, _events.stream == stream
-    )
-    return int((await connection.execute(query)).scalar_one())
-
-
-def _record(row: Row[Any]) -> RecordedEvent:
-    position, tenant, stream, version, event_id, kind, schema_version, time, data, metadata = tuple(row)
-    try:
-        moment = parse_rfc3339(time.decode())
-    except ValueError as error:
-        raise CorruptEvent(tenant, stream, version, f"its time: {error}") from error
-    return RecordedEvent(
-        position,
-        tenant,
-        stream,
-        version,
-        event_id,
-        kind,
-        schema_version,
-        moment,
-        decode(tenant, stream, version, "data", data),
-        decode(tenant, stream, version, "metadata", metadata),
-    )
+            await connection.execute(select(schema.events.c.position).limit(1))

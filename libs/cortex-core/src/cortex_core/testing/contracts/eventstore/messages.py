@@ -28,6 +28,14 @@ class MessagesContract:
 
         assert await store.outbox.pending(1) == [sent]
 
+    async def test_the_store_numbers_messages_in_the_order_they_were_written(self, store: Store) -> None:
+        await store.append("a", [placed()], expected_version=0, messages=[message("m2"), message("m1")])
+        await store.append("b", [placed()], expected_version=0, messages=[message("m0")])
+
+        numbers = [each.sequence for each in await store.outbox.pending(3)]
+
+        assert numbers == sorted(set(numbers)) and numbers[0] >= 1
+
     async def test_messages_of_every_tenant_wait_in_one_line(self, store: Store) -> None:
         for tenant in ("acme", "globex"):
             with use_context(tenant=tenant):
