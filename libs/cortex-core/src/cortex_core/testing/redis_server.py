@@ -13,6 +13,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self, cast
@@ -53,6 +54,7 @@ class RedisServer:
         self._binary = binary
         self._folder = folder
         self._port = free_port()
+        self._parent = ThreadPoolExecutor(1)  # its child dies with the thread that starts it: this one lasts as we do
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -67,6 +69,7 @@ class RedisServer:
                 yield server
             finally:
                 server.stop(kill=True)
+                server._parent.shutdown()
 
     @property
     def url(self) -> str:
@@ -89,7 +92,10 @@ class RedisServer:
         if self._process is not None and self._process.poll() is None:
             return
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - our own arguments
+            starting = self._parent.submit(
+                subprocess.Popen, self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+            self._process = starting.result()
         end = time.monotonic() + _PATIENCE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
