@@ -6,6 +6,7 @@ fills it from headers, the bus from envelopes.
 
 import os
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from typing import Any, Final, Self
@@ -66,9 +67,11 @@ _EMPTY: Final = Context()
 _context: ContextVar[Context] = ContextVar("cortex_context", default=_EMPTY)
 
 
-def current() -> Context:
-    """The context of the running task; an empty one (tenant `public`) outside of any."""
-    return _context.get()
+current: Final[Callable[[], Context]] = _context.get
+"""The context of the running task; an empty one (tenant `public`) outside of any.
+
+The variable's own method, and no function around it: an actor asks at every message, where a frame is a tenth of it.
+"""
 
 
 class use_context:  # noqa: N801 - reads as what it does: `with use_context(tenant="acme"):`
