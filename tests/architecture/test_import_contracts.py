@@ -15,7 +15,7 @@ VIOLATIONS = {
     "libraries": ("services/order/src/cortex_order/domain.py", "import cortex_storage.settings"),
     "core": (f"{CORE}/observability/health.py", "import cortex_core.resilience.retry"),
     "service-shape": ("services/order/src/cortex_order/helpers.py", "STRAY = True"),
-    "pure-use-cases": ("services/order/src/cortex_order/usecases.py", "import fastapi"),
+    "pure-use-cases": ("services/order/src/cortex_order/usecases/placing.py", "import fastapi"),
     "chassis-http": (f"{CORE}/events/envelope.py", "import starlette.requests"),
     "settings": ("services/order/src/cortex_order/adapters.py", "import cortex_order.settings"),
     "redis": (f"{CORE}/eventsourcing/store.py", "import redis"),

@@ -16,11 +16,13 @@ import pytest
 import cortex_core
 
 PACKAGE = Path(cortex_core.__file__).parent
-BARE = ("kernel", "resilience", "events", "ratelimit", "asgi")
+BARE = ("kernel", "resilience", "events", "actors", "ratelimit", "asgi", "eventsourcing")
 NEEDS_AN_EXTRA = {
     "cortex_core.asgi.compression.extra",
     "cortex_core.asgi.http_cache.redis",
     "cortex_core.events.redis",
+    "cortex_core.eventsourcing.migrations",
+    "cortex_core.eventsourcing.sql",
     "cortex_core.ratelimit.redis",
     "cortex_core.resilience.redis",
 }

@@ -19,8 +19,21 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from cortex_core.actors import (
+    Actor,
+    ActorHooks,
+    ActorOptions,
+    ActorSystem,
+    Directive,
+    Failure,
+    StopReason,
+    Supervision,
+    Terminated,
+    Undelivered,
+)
 from cortex_core.asgi import CSPBuilder
 from cortex_core.asgi.compression import Compression, installed_codecs
+from cortex_core.events import CloudEvent, DeliveryDetails, LoggingHooks, MemoryEventBus, Outcome
 from cortex_core.observability import Span, Tracer
 from cortex_core.ratelimit import RateLimiter
 from cortex_core.resilience import (
@@ -31,7 +44,7 @@ from cortex_core.resilience import (
     CircuitOpenError,
     RetryExecutor,
 )
-from cortex_core.testing import FakeClock
+from cortex_core.testing import FakeClock, eventually
 
 
 class WrittenDownClock(FakeClock):
@@ -344,6 +357,209 @@ class TestRow5BulkheadQueueTimeout:
         clock = FakeClock()
 
         assert await self.waited(Bulkhead(1, max_queue=1, queue_timeout=0.02, clock=clock), clock) == 0.02
+
+
+class NaiveActorSystem:
+    """The original's: a message is received where it comes, an actor's restarts are counted in the actor itself, and
+    `receive` is called within a try that only sees what it raises at once."""
+
+    MAX_RESTARTS = 3
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+        self.escaped: list[BaseException] = []
+        self.watchers: list[Callable[[], None]] = []
+        self.start()
+
+    def start(self) -> None:
+        self.actor = self.make()
+        self.actor.restarts = 0  # a fresh actor, a fresh count: it never reaches the most
+        self.stopped = False
+
+    def tell(self, message: Any) -> None:
+        if self.stopped:
+            return
+        try:
+            result = self.actor.receive(message)
+        except LookupError:
+            if self.actor.restarts >= self.MAX_RESTARTS:
+                self.stopped = True
+            else:
+                self.actor.restarts += 1
+                self.start()
+            return
+        if asyncio.iscoroutine(result):
+            task = asyncio.ensure_future(result)
+            task.add_done_callback(lambda done: self.escaped.append(done.exception()) if done.exception() else None)
+
+
+class TestRow6ActorRestarts:
+    """`MAX_RESTARTS=3`: stopped after the third restart within the window; its watchers are told."""
+
+    class Crashing(Actor):
+        def receive(self, message: Any) -> None:
+            raise LookupError(message)
+
+    @classmethod
+    async def twenty_crashes(cls, spawn: Callable[[Callable[[], Actor]], Any]) -> int:
+        """How many actors there were in the course of twenty messages that each crash one."""
+        starts = 0
+
+        def make() -> Actor:
+            nonlocal starts
+            starts += 1
+            return cls.Crashing()
+
+        tell = spawn(make)
+        for number in range(20):
+            tell(number)
+            for _ in range(5):
+                await asyncio.sleep(0)
+        return starts
+
+    async def test_the_naive_one_starts_21_actors(self) -> None:
+        assert await self.twenty_crashes(lambda make: NaiveActorSystem(make).tell) == 21
+
+    async def test_ours_is_stopped_after_the_third_restart_and_its_watchers_are_told(self) -> None:
+        system = ActorSystem("orders", clock=FakeClock(), hooks=ActorHooks(on_failure=lambda _: None))
+        supervision = Supervision(max_restarts=3, within=60.0, backoff=0.0)
+        ends: list[asyncio.Future[Terminated]] = []
+
+        def spawn(make: Callable[[], Actor]) -> Any:
+            ref = system.spawn(make, options=ActorOptions(supervision=supervision))
+            ends.append(system.watch(ref))
+            return ref.tell
+
+        assert await self.twenty_crashes(spawn) == 4  # one start and three restarts
+
+        notice = await ends[0]
+        assert (notice.reason, repr(notice.error)) == (StopReason.FAILED, "LookupError(3)")
+        assert system.dead_letters == {Undelivered.STOPPED: 16}
+
+    async def test_ours_counts_restarts_within_the_window_only(self) -> None:
+        clock = FakeClock()
+        system = ActorSystem("orders", clock=clock, hooks=ActorHooks(on_failure=lambda _: None))
+        ref = system.spawn(
+            self.Crashing, options=ActorOptions(supervision=Supervision(max_restarts=3, within=60.0, backoff=0.0))
+        )
+        end = system.watch(ref)
+
+        for _ in range(20):
+            ref.tell("boom")
+            await clock.advance(20)
+
+        assert not end.done()
+        await system.drain(within=0)
+
+
+class TestRow7AsyncReceive:
+    """One message at a time to its end; an exception goes to the supervisor."""
+
+    class Slow(Actor):
+        def __init__(self, course: list[str]) -> None:
+            self.course = course
+
+        async def receive(self, message: str) -> None:
+            self.course.append(f"{message} begins")
+            await asyncio.sleep(0)
+            if message == "boom":
+                raise LookupError(message)
+            self.course.append(f"{message} ends")
+
+    @classmethod
+    async def course(cls, spawn: Callable[[Callable[[], Actor]], Any], *messages: str) -> list[str]:
+        """What happens, in its order, when the messages come together."""
+        course: list[str] = []
+        tell = spawn(lambda: cls.Slow(course))
+        for message in messages:
+            tell(message)
+        for _ in range(25):
+            await asyncio.sleep(0)
+        return course
+
+    async def test_the_naive_one_interleaves_them_and_lets_the_error_escape(self) -> None:
+        systems: list[NaiveActorSystem] = []
+
+        def spawn(make: Callable[[], Actor]) -> Any:
+            systems.append(NaiveActorSystem(make))
+            return systems[0].tell
+
+        assert (await self.course(spawn, "one", "boom", "two"))[:3] == ["one begins", "boom begins", "two begins"]
+        assert [repr(error) for error in systems[0].escaped] == ["LookupError('boom')"]
+
+    async def test_ours_ends_each_before_the_next_and_the_supervisor_gets_the_error(self) -> None:
+        failures: list[Failure] = []
+        system = ActorSystem("orders", clock=FakeClock(), hooks=ActorHooks(on_failure=failures.append))
+        options = ActorOptions(supervision=Supervision(backoff=0.0))
+
+        course = await self.course(lambda make: system.spawn(make, options=options).tell, "one", "boom", "two")
+
+        assert course == ["one begins", "one ends", "boom begins", "two begins", "two ends"]
+        assert [(repr(each.error), each.directive) for each in failures] == [("LookupError('boom')", Directive.RESTART)]
+        await system.drain(within=0)
+
+
+class TestRow8ErrorTopic:
+    """A subscriber that throws, on the error topic as on any other: told once, counted, and nobody is called again."""
+
+    class NaiveEventBus:
+        """The original's: what a subscriber throws is published on the error topic, to subscribers that may throw."""
+
+        def __init__(self) -> None:
+            self.calls = 0
+            self.subscribers: dict[str, list[Callable[[object], None]]] = {}
+
+        def subscribe(self, topic: str, subscriber: Callable[[object], None]) -> None:
+            self.subscribers.setdefault(topic, []).append(subscriber)
+
+        def publish(self, topic: str, event: object) -> None:
+            for subscriber in self.subscribers.get(topic, []):
+                self.calls += 1
+                try:
+                    subscriber(event)
+                except ValueError as error:
+                    self.publish("error", error)
+
+    class Counting(LoggingHooks):
+        """Counts, and logs as the bus does by itself."""
+
+        def __init__(self) -> None:
+            self.outcomes: list[Outcome] = []
+
+        def on_delivery(self, details: DeliveryDetails, /) -> None:
+            self.outcomes.append(details.outcome)
+            super().on_delivery(details)
+
+    def test_the_originals_recurs_until_the_stack_is_gone(self) -> None:
+        bus = self.NaiveEventBus()
+
+        def throws(_: object) -> None:
+            raise ValueError("the error handler itself")
+
+        bus.subscribe("error", throws)
+        with pytest.raises(RecursionError):
+            bus.publish("error", "something went wrong")
+        assert bus.calls > 100
+
+    async def test_ours_tells_it_once_and_calls_nobody_again(self, caplog: pytest.LogCaptureFixture) -> None:
+        hooks = self.Counting()
+        bus = MemoryEventBus(hooks=hooks)
+        heard: list[str] = []
+
+        async def throws(event: CloudEvent) -> None:
+            heard.append(event.id)
+            raise ValueError("the error handler itself")
+
+        await bus.subscribe(["error"], throws)
+        await bus.subscribe(["order"], throws)
+        events = [CloudEvent(type_, "/test", "s_1", {}) for type_ in ("order.created", "error.raised", "error.raised")]
+        await bus.publish(events)
+        await eventually(lambda: len(hooks.outcomes) == 3)
+        await bus.aclose()
+
+        assert sorted(heard) == sorted(event.id for event in events)
+        assert hooks.outcomes == [Outcome.FAILED] * 3
+        assert sum("the error handler itself" in record.message for record in caplog.records) == 3
 
 
 class TestRow9SlidingWindow:

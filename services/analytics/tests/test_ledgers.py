@@ -20,19 +20,28 @@ from cortex_core.eventsourcing.sql import SqlEventStore, open_event_store
 A, B, C = (OrderId(f"ord_{letter}") for letter in "abc")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite+aiosqlite:///{tmp_path}/analytics.db"
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlEventStore]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/analytics.db"
+async def store(url: str) -> AsyncIterator[SqlEventStore]:
     async with open_event_store(url, migrations=[MIGRATIONS]) as opened:
         yield opened
 
 
-@pytest.fixture(params=["memory", "sql"])
-def ledger(request: pytest.FixtureRequest) -> Ledger:
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
     if request.param == "memory":
-        chosen: Ledger = request.getfixturevalue("memory_ledger")
-        return chosen
-    return SqlLedger(request.getfixturevalue("store"))
+        yield request.getfixturevalue("memory_ledger")
+        return
+    sqlite = f"sqlite+aiosqlite:///{tmp_path}/analytics.db"
+    url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    async with open_event_store(url, migrations=[MIGRATIONS]) as opened:
+        yield SqlLedger(opened)
 
 
 async def test_nothing_is_known_at_first(ledger: Ledger) -> None:

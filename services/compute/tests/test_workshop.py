@@ -167,7 +167,7 @@ async def test_the_requests_deadline_goes_with_the_job(open_workshop: Open) -> N
 async def test_closing_breaks_off_what_is_left(open_workshop: Open) -> None:
     watched = open_workshop(1, 3)
     tasks = [watched.start(bytes([number])) for number in range(3)]
-    await eventually(lambda: watched.gate.begun)
+    await eventually(lambda: watched.gate.begun and watched.workshop.jobs == 3)
 
     await asyncio.wait_for(watched.workshop.aclose(), 2)
 

@@ -30,6 +30,8 @@ async def test_a_request_reaches_its_service_without_the_prefix(start_gateway: A
     [
         ("order", "GET", "/api/orders", b"/orders"),
         ("order", "GET", "/api/orders/ord_1", b"/orders/ord_1"),
+        ("order", "GET", "/api/orders/ord_1/events", b"/orders/ord_1/events"),
+        ("order", "POST", "/api/orders/ord_1/cancel", b"/orders/ord_1/cancel"),
         ("analytics", "GET", "/api/analytics/metrics", b"/analytics/metrics"),
         ("storage", "POST", "/api/storage/files", b"/storage/files"),
         ("storage", "GET", "/api/storage/files/bafy", b"/storage/files/bafy"),

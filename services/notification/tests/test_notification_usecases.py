@@ -13,7 +13,7 @@ from cortex_core.kernel import Delivered
 from cortex_core.realtime import Connection, Connections, TooManyConnections
 from cortex_core.testing import FakeClock
 from cortex_notification.domain import OriginRefused
-from cortex_notification.usecases import Broadcast, Connect, Conversation, Manners
+from cortex_notification.usecases import Broadcast, Connect, Conversation, Manners, Recent
 
 MANNERS = Manners(frozenset(), message_limit=64, message_burst=3, message_rate=1.0, patience=1.0)
 
@@ -71,7 +71,9 @@ async def test_an_event_goes_to_its_tenant_with_its_own_id_and_time(clock: FakeC
     audience = FakeAudience()
     data = OrderStateChanged(order_id="ord_1", state="processing", previous="pending")
 
-    await Broadcast(audience)(Delivered("evt_1", "order.state.changed", clock.now(), "acme", "ord_1", 2, data))
+    await Broadcast(audience, Recent(10))(
+        Delivered("evt_1", "order.state.changed", clock.now(), "acme", "ord_1", 2, data)
+    )
 
     [(tenant, frame)] = audience.sent
     assert tenant == "acme"
@@ -81,6 +83,24 @@ async def test_an_event_goes_to_its_tenant_with_its_own_id_and_time(clock: FakeC
         "time": "2026-11-23T12:00:00.000000Z",
         "data": {"orderId": "ord_1", "state": "processing", "previous": "pending"},
     }
+
+
+async def test_an_event_that_comes_again_is_no_news(clock: FakeClock) -> None:
+    """The bus was wiped, and the publisher has told it everything again."""
+    audience = FakeAudience()
+    broadcast = Broadcast(audience, Recent(3))
+
+    async def hear(*numbers: int) -> list[str]:
+        audience.sent.clear()
+        for number in numbers:
+            data = OrderStateChanged(order_id="ord_1", state="processing", previous="pending")
+            event = Delivered(f"{number}", "order.state.changed", clock.now(), "acme", "ord_1", 2, data)
+            await broadcast(event)
+        return [orjson.loads(frame)["id"] for _, frame in audience.sent]
+
+    assert await hear(1, 2, 1, 3) == ["1", "2", "3"]
+    assert await hear(3, 2, 1) == []
+    assert await hear(4, 2, 1) == ["4", "1"], "what it remembers is bounded: the oldest is forgotten"
 
 
 async def test_the_first_frame_is_the_welcome(clock: FakeClock) -> None:

@@ -1,12 +1,15 @@
 """Fakes of the order service's ports, and the app on top of real things."""
 
 import asyncio
+import io
+import json
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,25 +17,46 @@ import pytest
 from cortex_core.events import MemoryEventBus
 from cortex_core.eventsourcing import StaleVersion
 from cortex_core.eventsourcing.sql import upgrade
-from cortex_core.kernel import current
-from cortex_core.testing import FakeClock, serving
-from cortex_order.domain import Money, Order, OrderEvent, OrderId, OrderNotFound, PaymentToken, Status
-from cortex_order.ports import Dues, OrderRow, Page
+from cortex_core.kernel import Clock, current
+from cortex_core.testing import FakeClock, eventually, serving
+from cortex_order.adapters.processing import Work
+from cortex_order.domain import (
+    Create,
+    Money,
+    Order,
+    OrderCommand,
+    OrderEvent,
+    OrderId,
+    OrderNotFound,
+    PaymentToken,
+    Status,
+    VersionNotFound,
+)
+from cortex_order.ports import Dues, KeyTaken, Once, OrderRow, Page, Used
 from cortex_order.settings import Settings
+from cortex_order.usecases import CarryOut
 from cortex_order.wiring import MIGRATIONS, build
 
 Key = tuple[str, str]
 
 
 class MemoryOrders:
-    """`Orders` and `Settlement` in a dictionary."""
+    """`Orders`, `Settlement` and its list of work, `Keys`, and of `History` its past, in a dictionary."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.used: dict[Key, tuple[Used, datetime]] = {}
         self.events: dict[Key, list[OrderEvent]] = {}
         self.list: dict[Key, Dues] = {}
         self.postponed: dict[Key, datetime] = {}
 
-    async def add(self, order: Order, events: Sequence[OrderEvent], token: PaymentToken) -> None:
+    async def add(
+        self, order: Order, events: Sequence[OrderEvent], token: PaymentToken, once: Once | None = None
+    ) -> None:
+        if once is not None:
+            if await self.find(once.key):
+                raise KeyTaken
+            self.used[_key(once.key)] = (Used(once.fingerprint, order.id), once.until)
         self._append(order.id, events, expected=0)
         self.list[_key(order.id)] = Dues(token)
 
@@ -40,6 +64,18 @@ class MemoryOrders:
         if _key(order_id) not in self.events:
             raise OrderNotFound(order_id)
         return Order.of(self.events[_key(order_id)])
+
+    async def find(self, key: str) -> Used | None:
+        used, until = self.used.get(_key(key), (None, self.clock.now()))
+        return used if until > self.clock.now() else None
+
+    async def at(self, order_id: OrderId, version: int) -> Order:
+        events = self.events.get(_key(order_id), [])
+        if not events:
+            raise OrderNotFound(order_id)
+        if len(events) < version:
+            raise VersionNotFound(order_id, len(events))
+        return Order.of(events[:version])
 
     async def save(self, order: Order, events: Sequence[OrderEvent]) -> None:
         after = deepcopy(order)
@@ -59,20 +95,54 @@ class MemoryOrders:
     async def dues(self, order_id: OrderId) -> Dues | None:
         return self.list.get(_key(order_id))
 
-    async def postpone(self, order_id: OrderId, *, until: datetime, waiting_since: datetime | None = None) -> None:
-        dues = self.list[_key(order_id)]
-        since = dues.waiting_since or waiting_since
-        self.list[_key(order_id)] = replace(dues, waiting_since=since, tries=dues.tries + 1)
+    async def postpone(
+        self, order_id: OrderId, *, until: datetime, waiting_since: datetime | None = None, silent: int = 0
+    ) -> None:
+        dues = self.list.get(_key(order_id))
+        if dues is None:
+            return
+        since, unheard = dues.waiting_since or waiting_since, dues.silent + silent
+        self.list[_key(order_id)] = replace(dues, waiting_since=since, tries=dues.tries + 1, silent=unheard)
         self.postponed[_key(order_id)] = until
 
     async def settled(self, order_id: OrderId) -> None:
         self.list.pop(_key(order_id), None)
+
+    async def next_due(self) -> datetime | None:
+        return min((self._due(key) for key in self.list), default=None)
+
+    async def claim(self, limit: int, *, until: datetime) -> list[Work]:
+        due = sorted((key for key in self.list if self._due(key) <= self.clock.now()), key=self._due)[:limit]
+        self.postponed |= dict.fromkeys(due, until)
+        return [Work(OrderId(order_id), tenant, self.list[tenant, order_id].tries) for tenant, order_id in due]
+
+    async def renew(self, works: Sequence[Work], *, until: datetime) -> None:
+        self.postponed |= {(work.tenant, work.order_id): until for work in works}
+
+    async def release(self) -> None:
+        """There is nobody else."""
+
+    def _due(self, key: Key) -> datetime:
+        return self.postponed.get(key, datetime.min.replace(tzinfo=UTC))
 
     def _append(self, order_id: str, events: Sequence[OrderEvent], *, expected: int) -> None:
         known = self.events.setdefault(_key(order_id), [])
         if events and len(known) != expected:
             raise StaleVersion(order_id, expected, len(known))
         known.extend(events)
+
+
+@dataclass
+class DirectCommands:
+    """`OrderCommands` without actors: nothing is remembered between two commands."""
+
+    carry_out: CarryOut
+
+    async def create(self, order_id: OrderId, command: Create, once: Once | None = None) -> Order:
+        return await self.carry_out.create(order_id, command, once)
+
+    async def execute(self, order_id: OrderId, command: OrderCommand) -> Order:
+        return await self.carry_out(None, order_id, command)
 
 
 def _key(order_id: str) -> Key:
@@ -95,11 +165,14 @@ class FakePayments:
     voided: list[str] = field(default_factory=list)
     calls: int = 0
     gate: asyncio.Event | None = None  # where set, a call waits for it
+    meanwhile: Callable[[], Awaitable[object]] | None = None  # happens while the provider is asked
 
     async def charge(self, order_id: OrderId, total: Money, token: PaymentToken) -> str:
         self.calls += 1
         if self.gate is not None:
             await self.gate.wait()
+        if self.meanwhile is not None:
+            await self.meanwhile()
         if self.errors:
             raise self.errors.pop(0)
         if all(order_id != charged for charged, _, _ in self.charges):
@@ -118,8 +191,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def memory_orders() -> MemoryOrders:
-    return MemoryOrders()
+def memory_orders(clock: FakeClock) -> MemoryOrders:
+    return MemoryOrders(clock)
+
+
+@pytest.fixture
+def commands(memory_orders: MemoryOrders, clock: FakeClock) -> DirectCommands:
+    return DirectCommands(CarryOut(memory_orders, clock))
 
 
 @pytest.fixture
@@ -149,6 +227,91 @@ def settings(tmp_path: Path, empty_database: Path) -> Settings:
 @pytest.fixture
 def bus(clock: FakeClock) -> MemoryEventBus:
     return MemoryEventBus(clock=clock)
+
+
+ORDER: dict[str, Any] = {
+    "customerId": "cus_1",
+    "currency": "EUR",
+    "items": [{"sku": "book", "quantity": 2, "unitPrice": 1250}],
+    "paymentToken": "tok_canary",
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer, read. `body` is None where there is none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def code(self) -> tuple[int, str]:
+        """Of a problem."""
+        assert self.headers["Content-Type"] == "application/problem+json", self
+        assert self.body["status"] == self.status
+        assert self.body["traceId"]
+        return self.status, self.body["code"]
+
+
+@dataclass
+class Api:
+    """The service as a client speaks to it. Headers may be given as pairs, where one is sent twice."""
+
+    client: aiohttp.ClientSession
+
+    async def get(self, path: str, headers: Any = None) -> Reply:
+        return await self._ask("GET", path, None, headers)
+
+    async def post(self, path: str, body: Any = b"", headers: Any = (), media: str = "application/json") -> Reply:
+        """`body` as JSON, or bytes as they are; `media` is left out where it is empty."""
+        pairs = [*(headers.items() if isinstance(headers, dict) else headers)]
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self._ask("POST", path, data, [*pairs, *([("Content-Type", media)] if media else [])])
+
+    async def place(self, key: str | None = None, **changes: Any) -> Reply:
+        """ORDER, with changes made to it."""
+        return await self.post("/orders", {**ORDER, **changes}, {} if key is None else {"Idempotency-Key": key})
+
+    async def placed(self) -> str:
+        """A new order's id."""
+        reply = await self.place()
+        assert reply.status == 201, reply
+        return str(reply.body["orderId"])
+
+    async def settled(self, order_id: str) -> dict[str, Any]:
+        """The order, once it has ended."""
+
+        async def final() -> dict[str, Any]:
+            order: dict[str, Any] = (await self.get(f"/orders/{order_id}")).body
+            assert order["status"] in {"completed", "failed", "cancelled"}
+            return order
+
+        return await eventually(final)
+
+    async def _ask(self, method: str, path: str, data: bytes | None, headers: Any) -> Reply:
+        stream = None if data is None else io.BytesIO(data)  # a large body as bytes makes aiohttp warn
+        skip = ["Content-Type"]
+        async with self.client.request(method, path, data=stream, headers=headers, skip_auto_headers=skip) as answer:
+            text = await answer.text()
+            return Reply(answer.status, answer.headers, json.loads(text) if text else None)
+
+
+@pytest.fixture
+def api(client: aiohttp.ClientSession) -> Api:
+    return Api(client)
+
+
+@pytest.fixture
+def order() -> dict[str, Any]:
+    """The body of a request that is right in everything."""
+    return deepcopy(ORDER)
+
+
+@pytest.fixture
+def api_of() -> Callable[[aiohttp.ClientSession], Api]:
+    """For a service that a test has started itself."""
+    return Api
 
 
 @pytest.fixture

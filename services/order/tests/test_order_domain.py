@@ -12,9 +12,12 @@ from cortex_order.domain import (
     MAX_AMOUNT,
     MAX_ITEMS,
     AmountOutOfBounds,
+    Cancel,
+    Complete,
     Currency,
     CustomerId,
     EmptyOrder,
+    Fail,
     FailureReason,
     IllegalTransition,
     InvalidCustomerId,
@@ -25,9 +28,12 @@ from cortex_order.domain import (
     Item,
     Money,
     Order,
+    OrderCommand,
     OrderCreated,
     OrderNotFound,
     PaymentToken,
+    Process,
+    StaleOrder,
     Status,
     TooManyItems,
     UnknownCurrency,
@@ -124,9 +130,80 @@ def test_a_pending_order_can_neither_complete_nor_fail() -> None:
         new_order().decide_failure(FailureReason.DECLINED, NOON)
 
 
-def test_an_order_whose_charge_may_be_under_way_cannot_be_cancelled() -> None:
-    with pytest.raises(IllegalTransition, match="is processing; it cannot become cancelled"):
-        processing_order().decide_cancellation(NOON)
+def test_an_order_whose_charge_may_be_under_way_can_be_cancelled_and_is_not_settled_by_that() -> None:
+    pending, processing = new_order(), processing_order()
+
+    for order in (pending, processing):
+        order.apply(order.decide_cancellation(NOON))
+
+    assert (pending.is_settled, processing.is_settled) == (True, False)
+    assert (processing.status, processing.version) == (Status.CANCELLED, 3)
+
+
+def test_an_order_that_has_ended_cannot_be_cancelled() -> None:
+    order = processing_order()
+    order.apply(order.decide_failure(FailureReason.DECLINED, NOON))
+
+    with pytest.raises(IllegalTransition, match="is failed; it cannot become cancelled"):
+        order.decide_cancellation(NOON)
+
+
+def test_cancelling_again_is_the_same_fact() -> None:
+    order = new_order()
+    order.apply(order.decide_cancellation(NOON))
+
+    assert order.decide_cancellation(NOON) == []
+
+
+@pytest.mark.parametrize("version", [0, 1, 3])
+def test_an_order_that_is_not_as_it_was_seen_is_not_cancelled(version: int) -> None:
+    with pytest.raises(StaleOrder, match="is at version 2"):
+        processing_order().decide_cancellation(NOON, if_version=version)
+
+    assert processing_order().decide_cancellation(NOON, if_version=2)
+
+
+WAYS: dict[Status, list[OrderCommand]] = {
+    Status.PENDING: [],
+    Status.PROCESSING: [Process()],
+    Status.COMPLETED: [Process(), Complete("ch_1")],
+    Status.FAILED: [Process(), Fail(FailureReason.DECLINED)],
+    Status.CANCELLED: [Cancel()],
+}
+LEGAL = {
+    (Status.PENDING, Process()): Status.PROCESSING,
+    (Status.PENDING, Cancel()): Status.CANCELLED,
+    (Status.PROCESSING, Process()): Status.PROCESSING,
+    (Status.PROCESSING, Complete("ch_1")): Status.COMPLETED,
+    (Status.PROCESSING, Fail(FailureReason.DECLINED)): Status.FAILED,
+    (Status.PROCESSING, Cancel()): Status.CANCELLED,
+    (Status.COMPLETED, Complete("ch_1")): Status.COMPLETED,
+    (Status.FAILED, Fail(FailureReason.DECLINED)): Status.FAILED,
+    (Status.CANCELLED, Cancel()): Status.CANCELLED,
+}
+COMMANDS: list[OrderCommand] = [
+    Process(),
+    Complete("ch_1"),
+    Fail(FailureReason.DECLINED),
+    Cancel(),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)
+@pytest.mark.parametrize("status", Status)
+def test_the_state_machine_is_this_table_and_nothing_else(status: Status, command: OrderCommand) -> None:
+    order = new_order()
+    for each in WAYS[status]:
+        order.apply(order.decide(each, NOON))
+    assert order.status is status
+
+    expected = LEGAL.get((status, command))
+    if expected is None:
+        with pytest.raises(IllegalTransition, match=f"is {status}"):
+            order.decide(command, NOON)
+    else:
+        order.apply(order.decide(command, NOON))
+        assert order.status is expected
 
 
 @pytest.mark.parametrize(

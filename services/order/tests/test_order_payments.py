@@ -1,17 +1,15 @@
 """The provider over HTTP: every way a call can go becomes one of the port's three errors, or a charge."""
 
-import random
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
 from cortex_core.chassis import Reply, ServiceClient
-from cortex_core.resilience import RetryExecutor
-from cortex_core.testing import FakeClock, free_port, serving
-from cortex_order.adapters.payments import HttpPayments, RetryingPayments
+from cortex_core.testing import free_port, serving
+from cortex_order.adapters.payments import HttpPayments
 from cortex_order.domain import Currency, Money, OrderId, PaymentToken
-from cortex_order.ports import PaymentDeclined, PaymentTimeout, PaymentUnavailable
+from cortex_order.ports import PaymentDeclined, PaymentThrottled, PaymentTimeout, PaymentUnavailable
 from cortex_order.sandbox import Sandbox
 
 ORDER = OrderId("ord_" + "0" * 32)
@@ -121,34 +119,10 @@ async def test_the_provider_may_say_when_to_come_back(value: str, seconds: float
     assert caught.value.retry_after == seconds
 
 
-class Unhurried(FakeClock):
-    """Time passes at once, and is written down."""
+async def test_too_many_calls_are_told_from_a_provider_in_trouble() -> None:
+    payments = HttpPayments(Answering(429, headers={"Retry-After": "7"}), "http://provider", timeout=1.0)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.slept: list[float] = []
+    with pytest.raises(PaymentThrottled) as caught:
+        await payments.charge(ORDER, TOTAL, PaymentToken("tok_ok"))
 
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
-async def test_two_failures_are_retried_with_growing_pauses_and_charged_once(
-    payments: HttpPayments, sandbox: Sandbox
-) -> None:
-    clock = Unhurried()
-    retrying = RetryingPayments(payments, RetryExecutor(3, 1.0, clock=clock, rng=random.Random(1)))
-
-    await retrying.charge(ORDER, TOTAL, PaymentToken("tok_flaky"))
-
-    assert (sandbox.accounts[ORDER].calls, len(sandbox.accounts[ORDER].charges)) == (3, 1)
-    assert len(clock.slept) == 2
-    assert 0 <= clock.slept[0] <= 1 and 0 <= clock.slept[1] <= 2
-
-
-async def test_a_declined_payment_is_not_asked_again(payments: HttpPayments, sandbox: Sandbox) -> None:
-    retrying = RetryingPayments(payments, RetryExecutor(3, 1.0, clock=Unhurried()))
-
-    with pytest.raises(PaymentDeclined):
-        await retrying.charge(ORDER, TOTAL, PaymentToken("tok_declined"))
-
-    assert sandbox.accounts[ORDER].calls == 1
+    assert caught.value.retry_after == 7.0

@@ -1,12 +1,15 @@
 """What is stored and what is told: nothing is lost on the way down and up, nothing secret gets in, ids stay."""
 
 import json
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cortex_contracts import CATALOG
 from cortex_core.events import CloudEvent
@@ -42,7 +45,8 @@ ALL: list[OrderEvent] = [
 def recorded(event: OrderEvent, **changes: Any) -> RecordedEvent:
     new = to_new_event(event)
     data = json.loads(json.dumps(new.data))
-    record = RecordedEvent(1, "public", ID, 1, new.id, new.type, new.schema_version, NOON, data, {})
+    version = 1 if isinstance(event, OrderCreated) else 2
+    record = RecordedEvent(1, "public", ID, version, new.id, new.type, new.schema_version, NOON, data, {})
     return replace(record, **changes)
 
 
@@ -73,11 +77,35 @@ def test_what_is_stored_is_what_is_read(event: OrderEvent) -> None:
         recorded(CREATED, data={**recorded(CREATED).data, "createdAt": "noon"}),
         recorded(COMPLETED, data={"chargeId": "ch_1", "processingTime": "long"}),
         recorded(ALL[3], data={"reason": "bored", "processingTime": 1}),
+        recorded(CREATED, version=2),
+        recorded(COMPLETED, version=1),
     ],
 )
 def test_what_nobody_can_have_written_is_corrupt_and_named(record: RecordedEvent) -> None:
-    with pytest.raises(CorruptEvent, match=f"version 1 of {ID}"):
+    with pytest.raises(CorruptEvent, match=f"version {record.version} of {ID}"):
         to_order_event(record)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["\ud800", 10**400, "EUR"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_whatever_stands_there_is_corrupt_or_can_be_told(data: st.DataObject) -> None:
+    record = recorded(data.draw(st.sampled_from(ALL)))
+    members = sorted(record.data)
+    changes = data.draw(st.dictionaries(st.sampled_from(members), JSON)) if members else {}
+    if "items" in members and data.draw(st.booleans()):
+        changed = data.draw(st.dictionaries(st.sampled_from(["sku", "quantity", "unitPrice"]), JSON))
+        changes["items"] = [{**record.data["items"][0], **changed}]
+
+    with suppress(CorruptEvent):
+        event = to_order_event(replace(record, data={**record.data, **changes}))
+        told_again = json.dumps(to_new_event(event).data, allow_nan=False, ensure_ascii=False).encode()
+        assert to_order_event(replace(record, data=json.loads(told_again))) == event
 
 
 def test_an_order_can_be_read_after_its_currency_is_gone() -> None:

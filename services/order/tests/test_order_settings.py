@@ -50,7 +50,16 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"payment_attempts": 0}, {"concurrency": 0}, {"payment_timeout": 0}, {"payment_url": "provider"}, {"drain": -1}],
+    [
+        {"claim": 0.5},
+        {"replica": "two words"},
+        {"active": 0},
+        {"payment_attempts": 0},
+        {"concurrency": 0},
+        {"payment_timeout": 0},
+        {"payment_url": "provider"},
+        {"drain": -1},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

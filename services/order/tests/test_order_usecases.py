@@ -1,4 +1,4 @@
-"""Placing, reading, and above all paying: what becomes of an order whatever the provider does."""
+"""Placing, reading, cancelling, and above all paying: what becomes of an order whatever the provider does."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,24 +7,29 @@ import pytest
 
 from cortex_core.testing import FakeClock
 from cortex_order.domain import (
+    Cancel,
+    Complete,
     CustomerId,
     EmptyOrder,
     FailureReason,
+    IllegalTransition,
     Item,
     Order,
     OrderId,
     OrderNotFound,
     PaymentToken,
-    ProcessingStarted,
+    Process,
     Status,
 )
 from cortex_order.ports import PaymentDeclined, PaymentTimeout, PaymentUnavailable
-from cortex_order.usecases import GetOrder, PlaceOrder, ProcessOrder
+from cortex_order.usecases import CancelOrder, GetOrder, Patience, PlaceOrder, ProcessOrder
+from cortex_order.usecases.processing import LONGEST_PAUSE
 
 WAIT = timedelta(seconds=60)
 BACKOFF = timedelta(seconds=7)
+DEFERENCE = timedelta(seconds=2)
 AWAY = PaymentUnavailable("away")
-SILENT = PaymentTimeout("silent")
+SILENT = PaymentTimeout("silent", silent=3)
 
 
 @pytest.fixture
@@ -33,13 +38,14 @@ def woken() -> list[bool]:
 
 
 @pytest.fixture
-def place(memory_orders: Any, clock: FakeClock, woken: list[bool]) -> PlaceOrder:
-    return PlaceOrder(memory_orders, clock, lambda: woken.append(True))
+def place(commands: Any, woken: list[bool]) -> PlaceOrder:
+    return PlaceOrder(commands, lambda: woken.append(True))
 
 
 @pytest.fixture
-def process(memory_orders: Any, payments: Any, clock: FakeClock) -> ProcessOrder:
-    return ProcessOrder(memory_orders, payments, memory_orders, clock, WAIT, lambda _: BACKOFF)
+def process(commands: Any, memory_orders: Any, payments: Any, clock: FakeClock) -> ProcessOrder:
+    patience = Patience(WAIT, 3, DEFERENCE, lambda _: BACKOFF)
+    return ProcessOrder(commands, memory_orders, payments, memory_orders, clock, patience)
 
 
 @pytest.fixture
@@ -92,9 +98,9 @@ async def test_processing_has_begun_before_money_moves(
 
 
 async def test_an_order_left_in_processing_is_taken_up_again(
-    process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any
+    process: ProcessOrder, placed: Order, commands: Any, memory_orders: Any
 ) -> None:
-    await memory_orders.save(placed, [ProcessingStarted(placed.id)])
+    await commands.execute(placed.id, Process())
 
     await process(placed.id)
 
@@ -103,9 +109,9 @@ async def test_an_order_left_in_processing_is_taken_up_again(
 
 
 async def test_a_crash_between_charge_and_completion_charges_once(
-    process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any
+    process: ProcessOrder, placed: Order, commands: Any, memory_orders: Any, payments: Any
 ) -> None:
-    await memory_orders.save(placed, [ProcessingStarted(placed.id)])
+    await commands.execute(placed.id, Process())
     await payments.charge(placed.id, placed.total, PaymentToken("tok_ok"))
 
     await process(placed.id)
@@ -121,16 +127,6 @@ async def test_a_finished_order_is_left_alone(process: ProcessOrder, placed: Ord
     assert payments.calls == 1
 
 
-async def test_a_cancelled_order_is_not_charged(
-    process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any, clock: FakeClock
-) -> None:
-    await memory_orders.save(placed, placed.decide_cancellation(clock.now()))
-
-    await process(placed.id)
-
-    assert payments.calls == 0
-
-
 async def test_a_declined_payment_fails_the_order_for_good(
     process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any
 ) -> None:
@@ -144,6 +140,18 @@ async def test_a_declined_payment_fails_the_order_for_good(
     assert payments.voided == []
 
 
+async def test_a_receipt_for_an_order_that_another_charge_has_paid_is_not_swallowed(
+    process: ProcessOrder, placed: Order, commands: Any, payments: Any
+) -> None:
+    payments.meanwhile = lambda: commands.execute(placed.id, Complete("ch_other"))
+
+    with pytest.raises(IllegalTransition):
+        await process(placed.id)
+
+
+# --- silence -----------------------------------------------------------------------------------------------------
+
+
 async def test_silence_fails_the_order_and_takes_back_what_may_have_been_charged(
     process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any
 ) -> None:
@@ -155,6 +163,32 @@ async def test_silence_fails_the_order_and_takes_back_what_may_have_been_charged
     assert (order.status, order.reason) == (Status.FAILED, FailureReason.PAYMENT_TIMEOUT)
     assert payments.voided == [placed.id]
     assert memory_orders.list == {}
+
+
+async def test_silences_add_up_over_interruptions_by_a_circuit_that_others_have_opened(
+    process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any
+) -> None:
+    payments.errors = [PaymentUnavailable("open", silent=2), PaymentUnavailable("open"), PaymentTimeout("silent")]
+
+    await process(placed.id)
+    await process(placed.id)
+    assert (await memory_orders.load(placed.id)).status is Status.PROCESSING
+    await process(placed.id)
+
+    order = await memory_orders.load(placed.id)
+    assert (order.status, order.reason) == (Status.FAILED, FailureReason.PAYMENT_TIMEOUT)
+
+
+async def test_who_was_met_with_silence_lets_others_try_the_provider_first(
+    process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any
+) -> None:
+    payments.errors = [PaymentTimeout("silent"), AWAY]
+
+    await process(placed.id)
+    assert memory_orders.postponed["public", placed.id] == placed.created_at + BACKOFF + DEFERENCE
+    await process(placed.id)
+
+    assert memory_orders.postponed["public", placed.id] == placed.created_at + BACKOFF + DEFERENCE
 
 
 @pytest.mark.parametrize("trouble", [AWAY, SILENT])
@@ -174,6 +208,9 @@ async def test_a_failed_order_stays_on_the_list_until_the_provider_has_confirmed
     assert payments.calls == 1
 
 
+# --- waiting -----------------------------------------------------------------------------------------------------
+
+
 async def test_a_provider_that_is_away_is_waited_for(
     process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any, clock: FakeClock
 ) -> None:
@@ -189,6 +226,30 @@ async def test_a_provider_that_is_away_is_waited_for(
 
     assert first == placed.created_at + BACKOFF
     assert (await memory_orders.load(placed.id)).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"), [(20.0, timedelta(seconds=20)), (1.0, BACKOFF), (1e300, timedelta(seconds=60))]
+)
+async def test_a_provider_that_says_when_to_come_back_is_left_alone_until_then(
+    process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any, asked: float, pause: timedelta
+) -> None:
+    payments.errors = [PaymentUnavailable("busy", retry_after=asked)]
+
+    await process(placed.id)
+
+    assert memory_orders.postponed["public", placed.id] == placed.created_at + pause
+
+
+async def test_no_provider_is_left_alone_for_longer_than_an_hour(
+    process: ProcessOrder, placed: Order, memory_orders: Any, payments: Any
+) -> None:
+    payments.errors, payments.void_errors = [SILENT], [PaymentUnavailable("busy", retry_after=1e300)]
+
+    await process(placed.id)
+
+    until = placed.created_at + timedelta(seconds=LONGEST_PAUSE)
+    assert memory_orders.postponed["public", placed.id] == until
 
 
 async def test_a_provider_that_stays_away_fails_the_order_when_the_wait_is_over(
@@ -222,3 +283,80 @@ async def test_what_may_have_been_charged_before_the_provider_went_away_is_taken
 
     assert payments.voided == [placed.id]
     assert memory_orders.list == {}
+
+
+# --- cancelling --------------------------------------------------------------------------------------------------
+
+
+async def test_an_order_cancelled_before_it_is_taken_up_is_neither_charged_nor_voided(
+    process: ProcessOrder, placed: Order, commands: Any, memory_orders: Any, payments: Any
+) -> None:
+    order = await CancelOrder(commands)(placed.id)
+
+    await process(placed.id)
+
+    assert (order.status, order.version) == (Status.CANCELLED, 2)
+    assert (payments.calls, payments.voided, memory_orders.list) == (0, [], {})
+
+
+async def test_an_order_cancelled_while_it_waits_for_the_provider_is_voided_when_that_is_back(
+    process: ProcessOrder, placed: Order, commands: Any, memory_orders: Any, payments: Any
+) -> None:
+    payments.errors, payments.void_errors = [AWAY], [AWAY]
+    await process(placed.id)
+
+    await CancelOrder(commands)(placed.id)
+    await process(placed.id)
+    assert len(memory_orders.list) == 1
+    await process(placed.id)
+
+    assert (await memory_orders.load(placed.id)).status is Status.CANCELLED
+    assert (payments.calls, payments.voided, memory_orders.list) == (1, [placed.id], {})
+
+
+CUT_SHORT: list[tuple[str, list[Exception]]] = [
+    ("a receipt", []),
+    ("a refusal", [PaymentDeclined("no")]),
+    ("silence", [SILENT]),
+]
+
+
+@pytest.mark.parametrize(("_answer", "errors"), CUT_SHORT)
+async def test_an_order_cancelled_while_the_provider_is_asked_is_voided_whatever_the_provider_says(
+    process: ProcessOrder, placed: Order, commands: Any, memory_orders: Any, payments: Any, _answer: str, errors: Any
+) -> None:
+    payments.errors = list(errors)
+    payments.meanwhile = lambda: CancelOrder(commands)(placed.id)
+
+    await process(placed.id)
+
+    assert (await memory_orders.load(placed.id)).status is Status.CANCELLED
+    assert (payments.voided, memory_orders.list) == ([placed.id], {})
+
+
+async def test_an_order_cancelled_in_the_last_moment_of_its_wait_stays_cancelled(
+    process: ProcessOrder, placed: Order, commands: Any, memory_orders: Any, payments: Any, clock: FakeClock
+) -> None:
+    payments.errors = [AWAY, AWAY]
+    await process(placed.id)
+    await clock.advance(60)
+    payments.meanwhile = lambda: CancelOrder(commands)(placed.id)
+
+    await process(placed.id)
+
+    assert (await memory_orders.load(placed.id)).status is Status.CANCELLED
+    assert len(memory_orders.list) == 1
+
+
+async def test_cancelling_twice_is_one_fact(placed: Order, commands: Any) -> None:
+    first = await CancelOrder(commands)(placed.id)
+    second = await CancelOrder(commands)(placed.id)
+
+    assert first == second
+
+
+async def test_a_completed_order_cannot_be_cancelled(process: ProcessOrder, placed: Order, commands: Any) -> None:
+    await process(placed.id)
+
+    with pytest.raises(IllegalTransition):
+        await commands.execute(placed.id, Cancel())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from cortex_core.events import BusUnavailable, CloudEvent, MemoryEventBus
+from cortex_core.events import BusUnavailable, CloudEvent, Marker, MemoryEventBus
 from cortex_core.ipfs import Block, BlockStoreUnavailable, Cid, FileBlockStore
 from cortex_core.kernel import current
 from cortex_core.testing import serving
@@ -28,9 +28,9 @@ class Bus(MemoryEventBus):
         self.down = False
         self.published: list[CloudEvent] = []
 
-    async def publish(self, events: Sequence[CloudEvent]) -> None:
+    async def publish(self, events: Sequence[CloudEvent], *, marker: Marker | None = None) -> None:
         await self.check()
-        await super().publish(events)
+        await super().publish(events, marker=marker)
         self.published += events
 
     async def check(self) -> None:

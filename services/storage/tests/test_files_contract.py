@@ -95,10 +95,14 @@ class TestMemoryFiles(FilesContract):
         return memory_files
 
 
-class TestSqlFiles(FilesContract):
+class TestSqliteFiles(FilesContract):
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[SqlEventStore]:
-        async with open_event_store(f"sqlite+aiosqlite:///{tmp_path}/files.db", migrations=[MIGRATIONS]) as store:
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite+aiosqlite:///{tmp_path}/files.db"
+
+    @pytest.fixture
+    async def store(self, url: str) -> AsyncIterator[SqlEventStore]:
+        async with open_event_store(url, migrations=[MIGRATIONS]) as store:
             yield store
 
     @pytest.fixture
@@ -126,10 +130,10 @@ class TestSqlFiles(FilesContract):
         assert len(set(known)) == 1
         assert await store.outbox.count_pending() == 1
 
-    async def test_files_outlive_the_store(self, files: SqlFiles, tmp_path: Path) -> None:
+    async def test_files_outlive_the_store(self, files: SqlFiles, url: str) -> None:
         known = await files.add(file("one"))
 
-        async with open_event_store(f"sqlite+aiosqlite:///{tmp_path}/files.db", migrations=[MIGRATIONS]) as again:
+        async with open_event_store(url, migrations=[MIGRATIONS]) as again:
             assert await SqlFiles(again).find(known.cid) == known
 
     async def test_a_database_in_trouble_is_told_in_the_ports_words(self) -> None:
@@ -139,6 +143,12 @@ class TestSqlFiles(FilesContract):
             with pytest.raises(StorageUnavailable) as caught:
                 await call
             assert caught.value.code == "storage.unavailable"
+
+
+class TestPostgresFiles(TestSqliteFiles):
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        return postgres_url
 
 
 class Broken(SqlEventStore):

@@ -50,7 +50,7 @@ class OrderFailed(EventData):
 
 
 class OrderCancelled(EventData):
-    """Called off before payment."""
+    """Called off. What may have been charged is voided at the provider."""
 
     type: ClassVar[str] = "order.cancelled"
     order_id: str

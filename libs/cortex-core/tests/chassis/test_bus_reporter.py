@@ -17,7 +17,7 @@ from cortex_contracts import CATALOG, OrderCreated
 from cortex_core.chassis import Config, Platform, consume, create_app, hear, on
 from cortex_core.chassis.bus import BusReporter
 from cortex_core.events import BusUnavailable, CloudEvent, EventBus, MalformedEvent, MemoryEventBus
-from cortex_core.events.hooks import BusErrorDetails, DeliveryDetails, GapDetails, Outcome
+from cortex_core.events.hooks import BusErrorDetails, DeliveryDetails, GapDetails, Outcome, Strain, StrainDetails
 from cortex_core.events.redis import RedisEventBus
 from cortex_core.kernel import Delivered, TraceContext, current
 from cortex_core.observability import Logger, MetricsCollector, configure_logging
@@ -201,3 +201,14 @@ def test_a_url_that_is_none_is_refused_without_showing_its_password(place: str) 
         RedisEventBus(f"redis://{place}")
 
     assert PASSWORD not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_log_under_strain_is_an_error_of_its_tenant(lines: Lines) -> None:
+    metrics = MetricsCollector()
+    reporter = BusReporter(metrics, Logger.get("analytics"))
+
+    reporter.on_strain(StrainDetails("order", "acme", Strain.CUT, entries=40))
+
+    (line,) = lines.all()
+    assert (line["tenant"], line["level"], line["strain"], line["entries"]) == ("acme", "error", "cut", 40)
+    assert metrics.value("cortex_bus_strains_total", topic="order", strain="cut") == 1

@@ -130,7 +130,7 @@ class TestAServiceThatHangs:
         cached = CachedClient(patient, store=MemoryCacheStore(1 << 20))
         for n in range(20):
             with pytest.raises(UpstreamTimeout):
-                await cached.request("GET", f"{url}/{n}", timeout=0.02)
+                await cached.request("GET", f"{url}/{n}", timeout=0.05)
         await cached.aclose()
 
         assert state() == OPEN

@@ -85,3 +85,33 @@ async def test_a_cancelled_take_takes_nothing() -> None:
     await asyncio.wait({taking})
 
     assert (await asyncio.wait_for(backlog.take(), 1)).id[0] == 1
+
+
+async def test_it_is_hungry_before_it_is_empty_and_sated_again_by_enough() -> None:
+    backlog = Backlog(FakeClock(), low=2)
+    for number in range(4):
+        backlog.add(entry(number, subject=f"ord_{number}"))
+    assert not backlog.hungry.is_set()
+
+    backlog.done(await backlog.take())
+    assert not backlog.hungry.is_set()
+    backlog.done(await backlog.take())
+    assert backlog.hungry.is_set()
+
+    backlog.add(entry(7, subject="ord_7"))
+    assert not backlog.hungry.is_set()
+
+
+async def test_what_is_forgotten_is_not_handed_out_but_what_is_at_work_is_finished() -> None:
+    backlog = Backlog(FakeClock())
+    for number in range(4):
+        backlog.add(entry(number, subject=f"ord_{number % 2}"))
+    at_work = await backlog.take()
+
+    backlog.forget({at_work.stream})
+    backlog.add(entry(9, subject="ord_9"))
+
+    assert len(backlog) == 2
+    assert (await backlog.take()).id == (9, 0)
+    backlog.done(at_work)
+    assert backlog.take_now() is None

@@ -11,7 +11,7 @@ from cortex_core.events import BusUnavailable, ConsumerPolicy, Outcome
 from cortex_core.events.redis import RedisEventBus, RedisLink
 from cortex_core.events.redis.bus import StreamBus
 from cortex_core.events.redis.link import Script, Word
-from cortex_core.events.redis.scripts import BURY
+from cortex_core.events.redis.scripts import BURY, LEAVE
 from cortex_core.testing import RedisServer, eventually
 from cortex_core.testing.contracts.bus import QUICK, Down, Heard, RecordingHooks, order_event
 
@@ -183,6 +183,19 @@ async def test_the_streams_length_is_bounded(make_bus: MakeBus, redis_server: Re
     assert 100 <= redis_server.command("XLEN", STREAM) <= 300
 
 
+def stream_bus(link: RedisLink, hooks: RecordingHooks) -> StreamBus:
+    return StreamBus(
+        link,
+        namespace="cortex",
+        consumer="one",
+        tenants=["public"],
+        clock=None,
+        hooks=hooks,
+        max_length=1000,
+        drain=1.0,
+    )
+
+
 class LosesOneReply(RedisLink):
     """A connection that fails right after Redis has done what the script says: once."""
 
@@ -201,17 +214,7 @@ class LosesOneReply(RedisLink):
 async def test_a_dead_letter_whose_reply_was_lost_is_written_once(
     redis_url: str, hooks: RecordingHooks, redis_server: RedisServer
 ) -> None:
-    link = LosesOneReply(redis_url, BURY)
-    bus = StreamBus(
-        link,
-        namespace="cortex",
-        consumer="one",
-        tenants=["public"],
-        clock=None,
-        hooks=hooks,
-        max_length=1000,
-        drain=1.0,
-    )
+    bus = stream_bus(LosesOneReply(redis_url, BURY), hooks)
     await bus.consume("counting", ["order"], Heard(ord_1=[RuntimeError("no")]), QUICK)
     await bus.publish([order_event(0)])
 
@@ -219,6 +222,51 @@ async def test_a_dead_letter_whose_reply_was_lost_is_written_once(
     await bus.aclose()
     assert _dead_letters(redis_server) == 1
     assert _pending(redis_server) == 0
+
+
+async def test_half_a_character_in_an_error_is_no_obstacle_to_the_dead_letters(
+    make_bus: MakeBus, hooks: RecordingHooks, redis_server: RedisServer
+) -> None:
+    bus = make_bus(hooks=hooks)
+    heard = Heard(ord_1=[RuntimeError("no \ud800 " + "ü" * 3_000)], ord_2=[RuntimeError("neither")])
+    await bus.consume("counting", ["order"], heard, QUICK)
+    await bus.publish([order_event(0), order_event(1, subject="ord_2")])
+
+    await eventually(lambda: _dead_letters(redis_server) == 2)
+
+    first, second = await bus.dead_letters("counting")
+    assert first.reason == ("RuntimeError: no ? " + "ü" * 3_000)[:2_000]
+    assert second.reason == "RuntimeError: neither"
+    assert hooks.errors == []
+
+
+class LeavesBadly(RedisLink):
+    """Fails at the last word of a member, in a way that nobody has thought of."""
+
+    async def run(self, script: Script, keys: Sequence[Word], arguments: Sequence[Word]) -> Any:
+        if script is LEAVE:
+            raise RuntimeError("not thought of")
+        return await super().run(script, keys, arguments)
+
+
+async def test_a_member_that_fails_in_leaving_is_gone_with_its_connection(
+    redis_url: str, hooks: RecordingHooks, redis_server: RedisServer
+) -> None:
+    before = _connections(redis_server)
+    bus, heard = stream_bus(LeavesBadly(redis_url, timeout=1.5), hooks), Heard()
+    await bus.consume("counting", ["order"], heard, QUICK)
+    await bus.publish([order_event(0)])
+    await eventually(lambda: heard.events)
+
+    await bus.aclose()
+
+    assert bus.subscriber_count() == 0
+    assert [(details.work, str(details.error)) for details in hooks.errors] == [("leave counting", "not thought of")]
+    await eventually(lambda: _connections(redis_server) == before)
+
+
+def _connections(server: RedisServer) -> int:
+    return len(server.command("CLIENT", "LIST").splitlines())
 
 
 def _pending(server: RedisServer) -> int:

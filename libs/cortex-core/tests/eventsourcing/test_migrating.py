@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cortex_core.eventsourcing import NewEvent, SchemaNotCurrent
-from cortex_core.eventsourcing.sql import open_event_store, schema, upgrade
+from cortex_core.eventsourcing.sql import open_event_store, upgrade
 from cortex_core.eventsourcing.sql.migrating import CORE, Revision, line
 from cortex_core.kernel.errors import Kind
 
@@ -31,6 +31,11 @@ def revision(folder: Path, number: int, body: str, label: str = "order") -> None
 
 
 @pytest.fixture
+def database_url(on_both: str) -> str:
+    return on_both
+
+
+@pytest.fixture
 def orders(tmp_path: Path) -> Path:
     folder = tmp_path / "migrations"
     revision(folder, 1, 'op.create_table("orders", sa.Column("id", Key, primary_key=True))')
@@ -40,23 +45,6 @@ def orders(tmp_path: Path) -> Path:
 async def tables(database_url: str) -> set[str]:
     async with open_event_store(database_url, migrate=False) as store, store.reading() as connection:
         return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
-
-
-async def test_the_tables_are_those_the_code_speaks_of(database_url: str, tmp_path: Path) -> None:
-    async def layout(connection: AsyncConnection) -> dict[str, str]:
-        query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
-        return {row.name: " ".join(row.sql.split()) for row in await connection.execute(text(query))}
-
-    async with open_event_store(database_url) as store, store.reading() as connection:
-        migrated = await layout(connection)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/spoken.db")
-    async with engine.begin() as connection:
-        await connection.run_sync(schema.metadata.create_all)
-        spoken = await layout(connection)
-    await engine.dispose()
-
-    assert migrated == spoken
-    assert {"events", "outbox", "outbox_unsent", "inbox", "snapshots", "checkpoints", "leases"} <= migrated.keys()
 
 
 async def test_a_service_has_its_tables_in_the_same_database(database_url: str, orders: Path) -> None:
@@ -101,7 +89,7 @@ async def test_where_it_may_not_migrate_old_tables_are_refused(database_url: str
 
 
 async def test_an_empty_database_is_refused_too(database_url: str) -> None:
-    with pytest.raises(SchemaNotCurrent, match="core_0001"):
+    with pytest.raises(SchemaNotCurrent, match=str(line(CORE)[-1])):
         async with open_event_store(database_url, migrate=False):
             pass
 
@@ -135,7 +123,7 @@ async def test_a_migration_that_fails_leaves_nothing(database_url: str, orders: 
     with pytest.raises(LookupError, match="in the middle"):
         await upgrade(database_url, [orders])
 
-    with pytest.raises(SchemaNotCurrent, match="core_0001, order_0002"):
+    with pytest.raises(SchemaNotCurrent, match=f"{line(CORE)[-1]}, order_0002"):
         async with open_event_store(database_url, migrations=[orders], migrate=False):
             pass
     await upgrade(database_url)

@@ -6,14 +6,26 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import FrozenInstanceError, dataclass, field
+from datetime import datetime
 
 import pytest
 
-from cortex_core.eventsourcing import MemoryEventStore, Message, Relay, RelayError
+from cortex_core.eventsourcing import (
+    Fence,
+    LoggingRelayHooks,
+    MemoryEventStore,
+    Message,
+    Relay,
+    RelayError,
+    RelaySettings,
+    SentBatches,
+)
 from cortex_core.kernel.errors import CortexError, Kind
 from cortex_core.testing import FakeClock, eventually
+from cortex_core.testing.wires import FakeWire
 
 Running = Callable[[Relay], AbstractAsyncContextManager[asyncio.Task[None]]]
+MakeRelay = Callable[..., Relay]
 
 
 class BusDown(CortexError):
@@ -25,22 +37,13 @@ class Poisoned(CortexError):
 
 
 @dataclass
-class Wire:
-    """What reached the bus, batch by batch. `down` is raised instead, while it is set."""
+class Told(LoggingRelayHooks):
+    """The errors that the hook was told of, and the batches."""
 
-    batches: list[list[str]] = field(default_factory=list)
-    down: Exception | None = None
-    attempts: int = 0
+    errors: list[RelayError] = field(default_factory=list)
 
-    async def publish(self, messages: Sequence[Message]) -> None:
-        self.attempts += 1
-        if self.down is not None:
-            raise self.down
-        self.batches.append([each.id for each in messages])
-
-    @property
-    def ids(self) -> list[str]:
-        return [each for batch in self.batches for each in batch]
+    def on_error(self, details: RelayError, /) -> None:
+        self.errors.append(details)
 
 
 @dataclass
@@ -54,12 +57,27 @@ class Outbox:
         self._fail("pending")
         return await self.store.outbox.pending(limit)
 
-    async def mark_sent(self, ids: Sequence[str]) -> None:
+    async def mark_sent(self, ids: Sequence[str], batch: int = 0, *, fence: Fence | None = None) -> None:
         self._fail("mark_sent")
-        await self.store.outbox.mark_sent(ids)
+        await self.store.outbox.mark_sent(ids, batch, fence=fence)
 
     async def count_pending(self) -> int:
+        self._fail("count_pending")
         return await self.store.outbox.count_pending()
+
+    async def oldest_pending(self) -> datetime | None:
+        return await self.store.outbox.oldest_pending()
+
+    async def last_batch(self) -> int:
+        self._fail("last_batch")
+        return await self.store.outbox.last_batch()
+
+    async def sent_after(self, batch: int, limit: int) -> SentBatches | None:
+        self._fail("sent_after")
+        return await self.store.outbox.sent_after(batch, limit)
+
+    async def trim(self, before: datetime, *, up_to: int, limit: int) -> int:
+        return await self.store.outbox.trim(before, up_to=up_to, limit=limit)
 
     def watch(self, on_added: Callable[[], None]) -> Callable[[], None]:
         return self.store.outbox.watch(on_added)
@@ -79,83 +97,94 @@ def outbox(clock: FakeClock) -> Outbox:
 
 
 @pytest.fixture
-def wire() -> Wire:
-    return Wire()
+def wire() -> FakeWire:
+    return FakeWire()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def make(make_relay: MakeRelay, outbox: Outbox, wire: FakeWire, told: Told) -> Callable[..., Relay]:
+    """A relay of this outbox on this wire."""
+
+    def relay(hooks: LoggingRelayHooks | None = told, **settings: float) -> Relay:
+        chosen = RelaySettings(**settings)  # type: ignore[arg-type]  # each is a float for a float
+        return make_relay(outbox.store, wire, outbox=outbox, settings=chosen, hooks=hooks, rng=random.Random(7))
+
+    return relay
 
 
 async def test_while_the_bus_is_down_it_waits_longer_and_longer_and_loses_nothing(
-    running: Running, outbox: Outbox, wire: Wire, clock: FakeClock
+    running: Running, make: MakeRelay, outbox: Outbox, wire: FakeWire, clock: FakeClock, told: Told
 ) -> None:
-    told: list[RelayError] = []
-    relay = Relay(
-        outbox,
-        wire.publish,
-        clock=clock,
-        on_error=told.append,
-        interval=1,
-        base_delay=0.1,
-        max_delay=5,
-        rng=random.Random(7),
-    )
     await outbox.add("m1", "m2")
     wire.down = BusDown("redis is gone")
-    async with running(relay):
+    async with running(make(base_delay=0.1, max_delay=5)):
+        await eventually(lambda: told.errors)
         for _ in range(12):
-            await eventually(lambda: clock.sleepers)
-            await outbox.add(f"m{len(told) + 2}")  # orders go on being accepted
-            await clock.advance(told[-1].delay)
-        assert wire.attempts >= 12
+            await outbox.add(f"m{len(told.errors) + 2}")  # orders go on being accepted
+            await clock.advance(told.errors[-1].delay)
+        assert wire.looks >= 12
+        assert wire.attempts == 0, "it asks what the bus holds before it goes on"
         wire.down = None
         await clock.advance(5)
         await eventually(lambda: len(wire.ids) == 14)
 
-    ceilings = [min(5, 0.1 * 2 ** (each.attempt - 1)) for each in told]
-    assert [each.attempt for each in told] == list(range(1, len(told) + 1))
-    assert all(0 <= each.delay <= ceiling for each, ceiling in zip(told, ceilings, strict=True))
-    assert max(each.delay for each in told) > 1, "it never waited long"
-    assert len({round(each.delay / ceiling, 6) for each, ceiling in zip(told, ceilings, strict=True)}) > 6, "no jitter"
+    errors = told.errors
+    ceilings = [min(5, 0.1 * 2 ** (each.attempt - 1)) for each in errors]
+    assert [each.attempt for each in errors] == list(range(1, len(errors) + 1))
+    assert all(0 <= each.delay <= ceiling for each, ceiling in zip(errors, ceilings, strict=True))
+    assert max(each.delay for each in errors) > 1, "it never waited long"
+    assert len({round(each.delay / ceiling, 6) for each, ceiling in zip(errors, ceilings, strict=True)}) > 6, (
+        "no jitter"
+    )
     assert wire.ids == [f"m{n}" for n in range(1, 15)]
 
 
 async def test_the_first_wait_after_a_recovery_is_short_again(
-    running: Running, outbox: Outbox, wire: Wire, clock: FakeClock
+    running: Running, make: MakeRelay, outbox: Outbox, wire: FakeWire, clock: FakeClock, told: Told
 ) -> None:
-    told: list[RelayError] = []
-    async with running(Relay(outbox, wire.publish, clock=clock, on_error=told.append, max_delay=2)):
+    async with running(make(max_delay=2)):
         for outage in range(2):
+            await eventually(lambda: wire.looks > 0)
             wire.down = BusDown("redis is gone")
             await outbox.add(f"m{outage}")
-            await eventually(lambda: told and told[-1].attempt == 1)
+            await eventually(lambda: told.errors and told.errors[-1].attempt == 1)
             await clock.advance(10)
-            assert told[-1].attempt > 3
+            assert told.errors[-1].attempt > 3
             wire.down = None
             await clock.advance(2)
             await eventually(lambda: wire.ids[-1:] == [f"m{outage}"])  # noqa: B023 - asked within this round only
 
 
 async def test_new_messages_do_not_shorten_a_back_off(
-    running: Running, outbox: Outbox, wire: Wire, clock: FakeClock
+    running: Running, make: MakeRelay, outbox: Outbox, wire: FakeWire, clock: FakeClock
 ) -> None:
     wire.down = BusDown("redis is gone")
-    async with running(Relay(outbox, wire.publish, clock=clock, base_delay=10, max_delay=10, rng=random.Random(7))):
+    async with running(make(base_delay=10, max_delay=10)):
         await outbox.add("m1")
-        await eventually(lambda: wire.attempts == 1 and clock.sleepers)
+        await eventually(lambda: wire.looks == 1)
 
         for number in range(2, 50):
             await outbox.add(f"m{number}")
             await clock.advance(0)
 
-        assert wire.attempts == 1
+        assert wire.looks == 1
 
 
-async def test_the_hook_is_told_what_happened(running: Running, outbox: Outbox, wire: Wire, clock: FakeClock) -> None:
-    told: list[RelayError] = []
-    await outbox.add("m1", "m2")
-    wire.down = BusDown("redis is gone")
-    async with running(Relay(outbox, wire.publish, clock=clock, on_error=told.append)):
-        await eventually(lambda: told)
+async def test_the_hook_is_told_what_happened(
+    running: Running, make: MakeRelay, outbox: Outbox, wire: FakeWire, told: Told
+) -> None:
+    async with running(make()):
+        await eventually(lambda: wire.looks)
+        wire.down = BusDown("redis is gone")
+        await outbox.add("m1", "m2")
+        await eventually(lambda: told.errors)
 
-    details = told[0]
+    details = told.errors[0]
     assert details.fields() == {
         "stage": "publish",
         "attempt": 1,
@@ -171,14 +200,13 @@ async def test_the_hook_is_told_what_happened(running: Running, outbox: Outbox, 
 
 
 async def test_what_time_cannot_heal_is_told_apart_and_kept(
-    running: Running, outbox: Outbox, wire: Wire, clock: FakeClock
+    running: Running, make: MakeRelay, outbox: Outbox, wire: FakeWire, clock: FakeClock, told: Told
 ) -> None:
-    told: list[RelayError] = []
     await outbox.add("m1")
     wire.down = Poisoned("not a CloudEvent")
-    async with running(Relay(outbox, wire.publish, clock=clock, on_error=told.append)):
-        await eventually(lambda: told)
-        assert not told[0].retryable
+    async with running(make()):
+        await eventually(lambda: told.errors)
+        assert not told.errors[0].retryable
         wire.down = None
         await clock.advance(1)
         await eventually(lambda: wire.ids == ["m1"])
@@ -191,91 +219,120 @@ def test_errors_of_no_kind_are_judged_too(error: Exception, retryable: bool) -> 
     assert RelayError("publish", 1, 0.1, 1, error).retryable is retryable
 
 
-async def test_a_hook_that_raises_costs_nothing(
-    running: Running, outbox: Outbox, wire: Wire, clock: FakeClock, caplog: pytest.LogCaptureFixture
+async def test_hooks_that_raise_cost_nothing(
+    running: Running,
+    make: MakeRelay,
+    outbox: Outbox,
+    wire: FakeWire,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(_: RelayError) -> None:
-        raise LookupError("no such metric")
+    class Broken(LoggingRelayHooks):
+        def __getattribute__(self, name: str) -> object:
+            def broken(_: object) -> None:
+                raise LookupError(f"no such metric: {name}")
+
+            return broken if name.startswith("on_") else super().__getattribute__(name)
 
     await outbox.add("m1")
     wire.down = BusDown("redis is gone")
-    async with running(Relay(outbox, wire.publish, clock=clock, on_error=broken)):
-        await eventually(lambda: clock.sleepers)
+    async with running(make(hooks=Broken())):
+        await eventually(lambda: wire.looks)
         wire.down = None
         await clock.advance(1)
         await eventually(lambda: wire.ids == ["m1"])
+        wire.lose(1)
+        await clock.advance(10)
+        await eventually(lambda: wire.ids == ["m1"])
 
-    assert "no such metric" in caplog.text
+    for name in ("on_error", "on_backlog", "on_published", "on_loss", "on_repair"):
+        assert f"no such metric: {name}" in caplog.text
 
 
-async def test_without_a_hook_it_is_logged(
-    running: Running, outbox: Outbox, wire: Wire, clock: FakeClock, caplog: pytest.LogCaptureFixture
+async def test_without_hooks_trouble_is_logged(
+    running: Running,
+    make: MakeRelay,
+    outbox: Outbox,
+    wire: FakeWire,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     await outbox.add("m1")
     wire.down = BusDown("redis is gone")
     with caplog.at_level(logging.WARNING):
-        async with running(Relay(outbox, wire.publish, clock=clock)):
+        async with running(make(hooks=None)):
             await eventually(lambda: "redis is gone" in caplog.text)
+            wire.down = None
+            await clock.advance(1)
+            await eventually(lambda: wire.ids == ["m1"])
+            wire.lose(1)
+            await clock.advance(10)
+            await eventually(lambda: "has lost" in caplog.text and "is repaired" in caplog.text)
+
+
+async def test_a_publication_whose_answer_was_lost_is_not_made_twice(
+    running: Running, make: MakeRelay, outbox: Outbox, wire: FakeWire, clock: FakeClock, told: Told
+) -> None:
+    wire.deaf = TimeoutError()
+    await outbox.add("m1", "m2")
+    async with running(make()):
+        await eventually(lambda: told.errors)
+        wire.deaf = None
+        await outbox.add("m3")
+        await clock.advance(1)
+        await eventually(lambda: len(wire.ids) == 3)
+
+    assert wire.heard == ["m1", "m2", "m3"]
+    assert [each.stage for each in told.errors] == ["publish"]
+    assert await outbox.count_pending() == 0
 
 
 async def test_a_batch_that_lacks_only_its_mark_is_not_published_again(
-    running: Running, outbox: Outbox, wire: Wire, clock: FakeClock
+    running: Running, make: MakeRelay, outbox: Outbox, wire: FakeWire, clock: FakeClock, told: Told
 ) -> None:
-    told: list[RelayError] = []
     outbox.failing["mark_sent"] = BusDown("disk full")
     await outbox.add("m1")
-    async with running(Relay(outbox, wire.publish, clock=clock, on_error=told.append)):
+    async with running(make()):
         await clock.advance(20)
-        assert [each.stage for each in told[:3]] == ["mark", "mark", "mark"]
+        assert [each.stage for each in told.errors[:3]] == ["mark", "mark", "mark"]
         await outbox.add("m2")
         outbox.failing.clear()
         await clock.advance(5)
         await eventually(lambda: wire.ids == ["m1", "m2"])
 
+    assert wire.heard == ["m1", "m2"]
     assert await outbox.count_pending() == 0
 
 
+@pytest.mark.parametrize("step", ["pending", "last_batch", "count_pending"])
 async def test_a_store_that_cannot_be_read_is_waited_for(
-    running: Running, outbox: Outbox, wire: Wire, clock: FakeClock
+    running: Running, make: MakeRelay, outbox: Outbox, wire: FakeWire, clock: FakeClock, told: Told, step: str
 ) -> None:
-    told: list[RelayError] = []
-    outbox.failing["pending"] = BusDown("locked")
+    outbox.failing[step] = BusDown("locked")
     await outbox.add("m1")
-    async with running(Relay(outbox, wire.publish, clock=clock, on_error=told.append)):
-        await eventually(lambda: told)
-        assert (told[0].stage, told[0].messages) == ("read", 0)
+    async with running(make()):
+        await eventually(lambda: told.errors)
+        assert (told.errors[0].stage, told.errors[0].messages) == ("read", 0)
         outbox.failing.clear()
         await clock.advance(1)
         await eventually(lambda: wire.ids == ["m1"])
 
 
-async def test_it_tells_how_many_still_wait(running: Running, outbox: Outbox, wire: Wire, clock: FakeClock) -> None:
-    gauge: list[int] = []
-    wire.down = BusDown("redis is gone")
-    await outbox.add("m1", "m2", "m3")
-    async with running(Relay(outbox, wire.publish, clock=clock, batch=2, on_pending=gauge.append)):
-        await eventually(lambda: gauge)
-        assert set(gauge) == {3}, "while the bus is down is when somebody looks"
-        wire.down = None
-        await clock.advance(1)
-        await eventually(lambda: gauge[-1] == 0)
-    assert gauge[-4:] == [3, 1, 1, 0]
-
-
 @pytest.mark.parametrize("idle", [True, False], ids=["while idle", "while backing off"])
 async def test_it_ends_at_once_when_cancelled_and_leaves_nothing_behind(
-    running: Running, outbox: Outbox, wire: Wire, clock: FakeClock, idle: bool
+    running: Running, make: MakeRelay, outbox: Outbox, wire: FakeWire, idle: bool
 ) -> None:
     if not idle:
         wire.down = BusDown("redis is gone")
     await outbox.add("m1")
     before = asyncio.all_tasks()
 
-    async with running(Relay(outbox, wire.publish, clock=clock)) as task:
-        await eventually(lambda: clock.sleepers)
+    async with running(make()) as task:
+        await eventually(lambda: wire.looks)
         task.cancel()
         await asyncio.wait_for(asyncio.wait([task]), 1)
 
     assert task.cancelled()
     assert asyncio.all_tasks() == before
     assert outbox.store._outbox._watchers == []
+    assert await outbox.store.leases.acquire("relay", "another", 1) is not None, "it gave the lease back"

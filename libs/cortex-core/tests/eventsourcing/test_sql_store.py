@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,12 @@ from cortex_core.eventsourcing import (
     EventStoreUnavailable,
     Message,
     NewEvent,
-    Relay,
     StaleVersion,
 )
 from cortex_core.eventsourcing.sql import SqlEventStore, open_event_store
 from cortex_core.eventsourcing.sql.engines import BUSY_TIMEOUT
 from cortex_core.kernel.errors import Kind
-from cortex_core.testing import FakeClock, eventually
+from cortex_core.testing import FakeClock
 
 
 def placed() -> NewEvent:
@@ -61,7 +59,7 @@ async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         "sqlite+aiosqlite:///:memory:",
         "sqlite+aiosqlite:///file:x?mode=memory&uri=true",
         "sqlite:///store.db",
-        "postgresql+asyncpg://localhost/orders",
+        "mysql+aiomysql://localhost/orders",
     ],
 )
 async def test_what_it_has_not_been_proven_on_is_refused(url: str) -> None:
@@ -140,8 +138,9 @@ async def test_a_lock_held_for_too_long_is_unavailable(database_url: str, clock:
 async def test_a_queue_of_writers_that_does_not_move_is_unavailable(database_url: str, clock: FakeClock) -> None:
     async with open_event_store(database_url, clock=clock, busy_timeout=0.1) as store:
         async with store.transaction():
-            with pytest.raises(EventStoreUnavailable, match="busy"):
-                await store.append("a", [placed()], expected_version=0)
+            with pytest.raises(EventStoreUnavailable, match="busy") as caught:
+                await asyncio.create_task(store.append("a", [placed()], expected_version=0))
+            assert not caught.value.attempted
 
         assert await store.append("a", [placed()], expected_version=0) == 1
 
@@ -204,17 +203,6 @@ async def test_what_was_deleted_is_not_in_the_file_any_more(database_url: str, t
 
     assert b"canary-77" not in (tmp_path / "store.db").read_bytes()
     assert not (tmp_path / "store.db-wal").exists()
-
-
-async def test_what_is_missing_is_not_called_a_duplicate(sql_store: SqlEventStore) -> None:
-    nameless = Message("m", "order", None, b"{}")  # type: ignore[arg-type]  # what types forbid, a row can still bring
-    timeless = NewEvent(None, {})  # type: ignore[arg-type]
-
-    for events, messages in (([placed()], [nameless]), ([timeless], [])):
-        with pytest.raises(IntegrityError, match="NOT NULL"):
-            await sql_store.append("a", events, expected_version=0, messages=messages)
-
-    assert await sql_store.read("a") == []
 
 
 async def test_a_broken_time_is_corrupt_too(sql_store: SqlEventStore) -> None:
@@ -294,22 +282,3 @@ async def test_looking_for_what_is_unsent_does_not_read_what_was_sent(sql_store:
         plan = (await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))).all()
 
     assert ["outbox_unsent" in row.detail for row in plan] == [True]
-
-
-async def test_the_relay_carries_the_sql_outbox(sql_store: SqlEventStore, clock: FakeClock) -> None:
-    wire: list[str] = []
-
-    async def publish(messages: Sequence[Message]) -> None:
-        wire.extend(each.id for each in messages)
-
-    relay = asyncio.create_task(Relay(sql_store.outbox, publish, clock=clock, interval=60).run())
-    for number in range(5):
-        await sql_store.append(
-            "a", [placed()], expected_version=number, messages=[Message(f"m{number}", "o", "a", b"")]
-        )
-    await eventually(lambda: len(wire) == 5)
-    relay.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await relay
-
-    assert wire == [f"m{n}" for n in range(5)]

@@ -1,4 +1,5 @@
-"""Promises under SIGKILL and a disk that is really full, on real processes. Each has a control that must fail."""
+"""Promises under SIGKILL and a disk that is really full, on real processes and both databases. Each has a control that
+must fail."""
 
 import asyncio
 import signal
@@ -6,14 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from cortex_core.eventsourcing import Message, NewEvent
-from cortex_core.eventsourcing.sql import SqlEventStore, open_event_store
+from cortex_core.eventsourcing.sql import open_event_store
 
 PROGRAMS = Path(__file__).parent / "programs"
-MESSAGES = 40
 KILLS = 2
+
+
+@pytest.fixture
+def database_url(on_both: str) -> str:
+    return on_both
 
 
 async def appended_until_killed(url: str, mode: str, kill_after: int) -> int:
@@ -51,55 +54,15 @@ async def test_control_acknowledging_before_the_commit_loses(database_url: str) 
     assert await stored(database_url) == list(range(1, acknowledged)), "the last one was acknowledged, and is lost"
 
 
-@pytest.fixture
-async def wire(database_url: str, tmp_path: Path) -> list[str]:
-    """What the bus got while the relay was killed between publish and mark, `KILLS` times."""
-    async with open_event_store(database_url) as store:
-        for version in range(MESSAGES):
-            message = Message(f"m{version:02}", "order", "a", b"{}")
-            await store.append("a", [NewEvent("ticked", {})], expected_version=version, messages=[message])
-    file = tmp_path / "wire"
-    kills = 0
-    for kills_at in (2, 1, 0):
-        relayer = await asyncio.create_subprocess_exec(
-            sys.executable, PROGRAMS / "relayer.py", database_url, file, str(kills_at), "6"
-        )
-        kills += await relayer.wait() == -signal.SIGKILL
-    assert kills == KILLS, "the fault did not fire"
-    return file.read_text().split()
-
-
-async def effects(store: SqlEventStore, wire: list[str], *, inbox: bool) -> int:
-    """How often a consumer of `wire` had its effect."""
-    async with store.transaction() as connection:
-        await connection.execute(text("DROP TABLE IF EXISTS effects"))
-        await connection.execute(text("CREATE TABLE effects (message_id TEXT)"))
-    for message_id in wire:
-        async with store.transaction() as connection:
-            if inbox and not await store.inbox.once(connection, "counter", message_id):
-                continue
-            await connection.execute(text("INSERT INTO effects VALUES (:id)"), {"id": message_id})
-    async with store.reading() as connection:
-        return int((await connection.execute(text("SELECT count(*) FROM effects"))).scalar_one())
-
-
-async def test_a_relay_killed_before_the_mark_repeats_itself_and_the_inbox_makes_it_once(
-    wire: list[str], sql_store: SqlEventStore
-) -> None:
-    first_seen = list(dict.fromkeys(wire))
-
-    assert len(wire) - len(first_seen) == 6 * KILLS, "a batch a kill is published again"
-    assert first_seen == [f"m{n:02}" for n in range(MESSAGES)]
-    assert await sql_store.outbox.count_pending() == 0
-    assert await effects(sql_store, wire, inbox=True) == MESSAGES
-    assert await effects(sql_store, wire, inbox=False) == MESSAGES + 6 * KILLS, "the control: without it, repeated"
-
-
-async def test_a_file_that_may_not_grow_acknowledges_nothing_it_cannot_keep(database_url: str) -> None:
-    """A real limit of the system: writes beyond 400 kB fail, as they do on a full disk."""
+async def test_a_file_that_may_not_grow_acknowledges_nothing_it_cannot_keep(tmp_path: Path) -> None:
+    """A real limit of the system: writes beyond 400 kB fail, as they do on a full disk. PostgreSQL's twin is in
+    test_postgres_crashes.py."""
+    database_url = f"sqlite+aiosqlite:///{tmp_path}/store.db"
     program = """
 import asyncio, resource, signal, sys
 from cortex_core.eventsourcing import EventStoreUnavailable, NewEvent
+import pytest
+
 from cortex_core.eventsourcing.sql import open_event_store
 
 async def main(url):

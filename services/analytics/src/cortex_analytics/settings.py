@@ -14,6 +14,8 @@ class Settings(Config):
     service: ClassVar[str] = "analytics"
 
     port: int = Field(default=3003, ge=0, le=65535)
-    database_url: str = development("sqlite+aiosqlite:///.cortex/data/analytics.db")
+    database_url: str = development(
+        "sqlite+aiosqlite:///.cortex/data/analytics.db", repr=False
+    )  # it may hold a password
     exporter_host: str = "127.0.0.1"
     exporter_port: int = Field(default=9090, ge=0, le=65535, description="0: no exporter.")

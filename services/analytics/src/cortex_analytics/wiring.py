@@ -23,7 +23,7 @@ from cortex_analytics.usecases import (
     ShowFigures,
     UseCases,
 )
-from cortex_core.chassis import Platform, create_app
+from cortex_core.chassis import Platform, create_app, trimming
 from cortex_core.events import EventBus
 from cortex_core.eventsourcing.sql import open_event_store
 from cortex_core.kernel import Clock
@@ -64,7 +64,8 @@ async def sql_ledger(platform: Platform, settings: Settings) -> AsyncIterator[Le
     )
     async with store as opened:
         platform.health.register("database", opened.check)
-        yield SqlLedger(opened)
+        async with trimming(opened, platform):
+            yield SqlLedger(opened)
 
 
 def build(

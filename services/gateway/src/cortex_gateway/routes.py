@@ -46,6 +46,8 @@ class Route:
 ROUTES: Final = (
     Route(("POST", "GET"), "/api/orders", Service.ORDER),
     Route(("GET",), "/api/orders/{orderId}", Service.ORDER),
+    Route(("GET",), "/api/orders/{orderId}/events", Service.ORDER),
+    Route(("POST",), "/api/orders/{orderId}/cancel", Service.ORDER),
     Route(("GET",), "/api/analytics/metrics", Service.ANALYTICS),
     Route(("POST",), "/api/storage/files", Service.STORAGE, timeout=60.0, body_limit=1024 * MIB, streams=True),
     Route(("GET",), "/api/storage/files", Service.STORAGE),

@@ -19,6 +19,7 @@ class Settings(Config):
     connections: int = Field(default=900, ge=1, description="Clients at once; mind the process's limit of open files.")
     queue: int = Field(default=256, ge=1, description="Frames that may wait for one client.")
     send_timeout: float = Field(default=5.0, gt=0, description="Seconds a client may take for one frame.")
+    remembered: int = Field(default=50_000, ge=1, description="Events, so that one that comes again is told once.")
     message_limit: int = Field(default=4096, ge=2, description="Bytes of one message from a client.")
     message_rate: float = Field(default=10.0, gt=0, description="Messages a second from one client, in the long run.")
     message_burst: int = Field(default=20, ge=1, description="Messages at once from one client.")

@@ -22,13 +22,33 @@ class Wired(Protocol):
     def wire(self) -> Mapping[str, Any]: ...
 
 
+class Recent:
+    """The ids of the newest `limit` events. What is published again, after the bus has lost it, is no news."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._ids: dict[str, None] = {}
+
+    def is_news(self, event_id: str) -> bool:
+        """True the first time; and again when `limit` others have come since."""
+        if event_id in self._ids:
+            return False
+        self._ids[event_id] = None
+        if len(self._ids) > self._limit:
+            del self._ids[next(iter(self._ids))]
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """Brings an event to its tenant's clients: encoded once, waiting for none of them."""
+    """Brings an event to its tenant's clients, once: encoded once, waiting for none of them."""
 
     audience: Audience
+    recent: Recent
 
     async def __call__(self, event: Delivered[Wired]) -> None:
+        if not self.recent.is_news(event.id):
+            return
         self.audience.send(event.tenant, event_frame(event.type, event.id, event.time, event.data.wire()))
 
 

@@ -14,7 +14,7 @@ from cortex_notification import api
 from cortex_notification.adapters import Reporter
 from cortex_notification.consumers import CONSUMERS
 from cortex_notification.settings import Settings
-from cortex_notification.usecases import Broadcast, Connect, Manners, UseCases
+from cortex_notification.usecases import Broadcast, Connect, Manners, Recent, UseCases
 
 GOING_AWAY: Final = Closing(1001, "the service ends; connect again")
 
@@ -33,7 +33,7 @@ async def running(platform: Platform, settings: Settings) -> AsyncIterator[UseCa
     )
     try:
         yield UseCases(
-            broadcast=Broadcast(connections),
+            broadcast=Broadcast(connections, Recent(settings.remembered)),
             connect=Connect(connections, platform.clock, manners),
         )
     finally:

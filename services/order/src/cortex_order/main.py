@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from cortex_core.chassis import serve
 from cortex_order.settings import Settings
-from cortex_order.wiring import MIGRATIONS, build
+from cortex_order.wiring import MIGRATIONS, PROJECTIONS, build
 
 
 def app() -> FastAPI:
@@ -12,7 +12,7 @@ def app() -> FastAPI:
 
 
 def main() -> None:
-    serve(build, Settings, migrations=[MIGRATIONS])
+    serve(build, Settings, migrations=[MIGRATIONS], projections=PROJECTIONS)
 
 
 if __name__ == "__main__":

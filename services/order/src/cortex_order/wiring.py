@@ -1,5 +1,7 @@
 """The parts of the order service, put together."""
 
+import socket
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -8,22 +10,48 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from cortex_core.chassis import Platform, create_app, relaying
+from cortex_core.actors import ActorSystem
+from cortex_core.chassis import ActorReporter, Platform, Resilience, create_app, projecting, projector_of, relaying
 from cortex_core.events import EventBus
 from cortex_core.eventsourcing.sql import open_event_store
 from cortex_core.kernel import Clock
-from cortex_core.resilience import RetryDetails, RetryExecutor
+from cortex_core.observability import Logger
+from cortex_core.resilience import CompositePolicy
 from cortex_order import api
+from cortex_order.adapters.actors import ActorOrders
 from cortex_order.adapters.backoff import JitteredBackoff
-from cortex_order.adapters.payments import HttpPayments, RetryingPayments
+from cortex_order.adapters.history import SqlHistory
+from cortex_order.adapters.idempotency import Pruning, SqlKeys
+from cortex_order.adapters.listing import OrderListing, SqlOrderList
+from cortex_order.adapters.observed import ObservedHistory, ObservedOrders, OrderReporter
+from cortex_order.adapters.payments import GuardedPayments, HttpPayments, is_worth_it
 from cortex_order.adapters.processing import Processing
-from cortex_order.adapters.sql import SqlOrders, SqlSettlement
-from cortex_order.ports import Payments
+from cortex_order.adapters.settlements import SqlSettlement
+from cortex_order.adapters.sql import SqlOrders
+from cortex_order.ports import Payments, Wanted
 from cortex_order.settings import Settings
-from cortex_order.usecases import GetOrder, ListOrders, PlaceOrder, ProcessOrder, UseCases
+from cortex_order.usecases import (
+    CancelOrder,
+    CarryOut,
+    GetOrder,
+    GetOrderAt,
+    IsProcessing,
+    ListOrders,
+    Patience,
+    PlaceOnce,
+    PlaceOrder,
+    ProcessOrder,
+    TellHistory,
+    UseCases,
+)
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+ORDER_LIST: Final = OrderListing()
+PROJECTIONS: Final = (ORDER_LIST,)
+LIST_PATIENCE: Final = 1.0  # seconds: a list that cannot follow within that is answered as it is
 BACKOFF: Final = JitteredBackoff(base=0.5, limit=5.0)
+TROUBLE: Final = JitteredBackoff(base=0.5, limit=60.0)  # an order that cannot be read is looked at ever less often
+LONGEST_RETRY: Final = 5.0  # seconds between two attempts in one go; asked to wait longer, an order is put off
 
 
 @asynccontextmanager
@@ -42,37 +70,87 @@ async def running(
             )
         )
         platform.health.register("database", store.check)
-        await stack.enter_async_context(relaying(store.outbox, platform))
+        await stack.enter_async_context(relaying(store, platform))
+        listing = projector_of(store, ORDER_LIST, platform)
+        await stack.enter_async_context(projecting(listing, platform))
 
-        orders, settlement = SqlOrders(store, clock), SqlSettlement(store, clock)
-        payments = payments or http_payments(platform, settings)
-        process = ProcessOrder(orders, payments, settlement, clock, timedelta(seconds=settings.payment_wait), BACKOFF)
+        reporter = OrderReporter(platform.tracer, platform.metrics, platform.logger, clock)
+        orders = ObservedOrders(SqlOrders(store, clock), reporter)
+        history = ObservedHistory(SqlHistory(store), reporter)
+        settlement = SqlSettlement(store, clock, holder=holder(settings))
+        actors = ActorSystem("order", clock=clock, hooks=ActorReporter(platform.metrics, platform.logger).hooks)
+        commands = ActorOrders(actors, CarryOut(orders, clock), idle=settings.passivate, max_active=settings.active)
+        stack.push_async_callback(drain, actors, settings.drain, platform.logger)
+
+        payments = payments or http_payments(platform, settings, IsProcessing(orders))
+        process = ProcessOrder(commands, orders, payments, settlement, clock, patience(settings))
         processing = make_processing(platform, settings, settlement, process)
-        await settlement.resume()
+        await settlement.release()
         await stack.enter_async_context(platform.tasks.during(processing.run, "processing"))
         stack.push_async_callback(processing.drain, settings.drain)
 
+        keys, place = SqlKeys(store, clock), PlaceOrder(commands, processing.wake)
+        pruning = Pruning(keys, clock, platform.logger)
+        await stack.enter_async_context(platform.tasks.during(pruning.run, "idempotency keys"))
+
         yield UseCases(
-            place=PlaceOrder(orders, clock, processing.wake), get=GetOrder(orders), listing=ListOrders(orders)
+            place=place,
+            place_once=PlaceOnce(place, keys, history, clock, timedelta(seconds=settings.idempotency_keep)),
+            get=GetOrder(orders),
+            get_at=GetOrderAt(history),
+            history=TellHistory(history),
+            listing=ListOrders(SqlOrderList(store, listing, LIST_PATIENCE)),
+            cancel=CancelOrder(commands),
         )
 
 
-def http_payments(platform: Platform, settings: Settings) -> Payments:
-    """The provider, asked again where that can help."""
+def holder(settings: Settings) -> str:
+    """Whose an order in hand is. Without a name of its own a replica is where it listens: the same after a restart. One
+    that takes whatever port is free has a new name each time, and what it had is taken up when its claim is over."""
+    place = settings.port or uuid.uuid4().hex
+    return settings.replica or f"{socket.gethostname()}:{place}"
 
-    def on_retry(details: RetryDetails) -> None:
-        retries.inc()
-        code = getattr(details.error, "code", type(details.error).__name__)
-        platform.logger.info("payment is tried again", attempt=details.attempt, delay=details.delay, error=code)
 
-    retries = platform.metrics.create_counter("cortex_hub_payment_retries_total", "Calls of the provider made again")
-    retry = RetryExecutor(
-        settings.payment_attempts,
-        settings.payment_retry_delay,
-        clock=platform.clock,
-        on_retry=on_retry,
+async def drain(actors: ActorSystem, within: float, logger: Logger) -> None:
+    drained = await actors.drain(within)
+    if drained.left or drained.interrupted:
+        logger.warning("commands to orders were dropped", left=drained.left, interrupted=drained.interrupted)
+
+
+def patience(settings: Settings) -> Patience:
+    """Who was met with silence stands back for the time in which another order's call shows whether the provider
+    answers at all."""
+    return Patience(
+        wait=timedelta(seconds=settings.payment_wait),
+        silences=settings.payment_attempts,
+        deference=timedelta(seconds=settings.payment_timeout),
+        backoff=BACKOFF,
     )
-    return RetryingPayments(HttpPayments(platform.http, settings.payment_url, timeout=settings.payment_timeout), retry)
+
+
+def http_payments(platform: Platform, settings: Settings, wanted: Wanted) -> Payments:
+    """The provider, behind the policy. One call's timeout is the HTTP client's, so that the provider is told of it."""
+    payments = HttpPayments(platform.http, settings.payment_url, timeout=settings.payment_timeout)
+    return guarded(payments, platform.resilience, settings, wanted)
+
+
+def guarded(payments: Payments, blocks: Resilience, settings: Settings, wanted: Wanted) -> GuardedPayments:
+    """The circuit is asked last, behind the bulkhead: who waited for a place while the provider fell silent is refused
+    then, instead of being one more call into the silence. Nobody waits in vain, for no more than `concurrency` come."""
+    policy = CompositePolicy(
+        blocks.retry(
+            "payments",
+            max_attempts=settings.payment_attempts,
+            base_delay=settings.payment_retry_delay,
+            max_delay=max(LONGEST_RETRY, settings.payment_retry_delay),
+            retry_on=is_worth_it,
+        ),
+        blocks.bulkhead("payments", settings.payment_calls, settings.concurrency, queue_timeout=None),
+    )
+    circuit = blocks.circuit_breaker(
+        "payments", failure_threshold=settings.payment_failures, reset_timeout=settings.payment_reset
+    )
+    return GuardedPayments(payments, policy, circuit, wanted)
 
 
 def make_processing(
@@ -86,7 +164,8 @@ def make_processing(
         settlement,
         process,
         limit=settings.concurrency,
-        backoff=BACKOFF,
+        claim=settings.claim,
+        backoff=TROUBLE,
         clock=platform.clock,
         tracer=platform.tracer,
         logger=platform.logger,

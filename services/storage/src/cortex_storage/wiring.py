@@ -38,7 +38,7 @@ async def running(
         blocks = blocks or await FileBlockStore.open(settings.blocks_dir)
         platform.health.register("database", store.check)
         platform.health.register("blocks", blocks.check)
-        await stack.enter_async_context(relaying(store.outbox, platform))
+        await stack.enter_async_context(relaying(store, platform))
         files = SqlFiles(store)
         yield UseCases(
             store=StoreFile(files, blocks, platform.clock, settings.max_file_bytes),

@@ -1,13 +1,16 @@
 """The chassis: the only place that knows FastAPI and uvicorn. A service gives it settings, use cases and routes."""
 
+from cortex_core.chassis.actor_reporter import ActorReporter
 from cortex_core.chassis.app import create_app, make_platform, use_cases
 from cortex_core.chassis.cached_client import CachedClient
 from cortex_core.chassis.client import Reply, ServiceClient, outgoing_headers
 from cortex_core.chassis.consumers import Consumers, consume, hear, on
 from cortex_core.chassis.edge import Edge, LimiterReporter, Limits
 from cortex_core.chassis.openapi import problems
-from cortex_core.chassis.platform import Platform, relaying
+from cortex_core.chassis.platform import Platform
 from cortex_core.chassis.problems import Answered, Problem, respond
+from cortex_core.chassis.projecting import projecting, projector_of
+from cortex_core.chassis.relaying import relaying, trimming
 from cortex_core.chassis.resilience import Resilience
 from cortex_core.chassis.server import CortexHttpServer, serve
 from cortex_core.chassis.settings import Config, development, service_config
@@ -23,6 +26,7 @@ from cortex_core.chassis.upstream import (
 
 __all__ = [
     "UNWELL",
+    "ActorReporter",
     "Answered",
     "CachedClient",
     "Config",
@@ -50,9 +54,12 @@ __all__ = [
     "on",
     "outgoing_headers",
     "problems",
+    "projecting",
+    "projector_of",
     "relaying",
     "respond",
     "serve",
     "service_config",
+    "trimming",
     "use_cases",
 ]

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -34,6 +35,7 @@ from cortex_core.chassis.consumers import Consumers, attach
 from cortex_core.chassis.deadline import OnTime
 from cortex_core.chassis.docs import ASSETS, HEADERS, docs, docs_assets
 from cortex_core.chassis.edge import Edge
+from cortex_core.chassis.lag import LagGauges
 from cortex_core.chassis.openapi import document
 from cortex_core.chassis.platform import Platform
 from cortex_core.chassis.probes import probes
@@ -41,7 +43,7 @@ from cortex_core.chassis.problems import install, not_found, told_to
 from cortex_core.chassis.resilience import Resilience
 from cortex_core.chassis.settings import Config
 from cortex_core.chassis.telemetry import RequestMetrics, RequestSpan
-from cortex_core.events import EventBus
+from cortex_core.events import EventBus, Retention
 from cortex_core.kernel.clock import Clock, SystemClock
 from cortex_core.kernel.ids import new_id
 from cortex_core.observability import (
@@ -163,9 +165,17 @@ async def _lifespan(
         for table in tables:
             subscription = await attach(table, platform, app.state.use_cases)
             stack.push_async_callback(subscription.aclose)
+        _watch_lag(platform, tables)
         platform.logger.info("ready", port=platform.settings.port, env=platform.settings.env)
         yield
         platform.logger.info("draining")
+
+
+def _watch_lag(platform: Platform, tables: Sequence[Consumers]) -> None:
+    topics = frozenset[str]().union(*(table.topics for table in tables if table.kind == "group"))
+    if topics:
+        gauges = LagGauges(platform.bus, platform.settings.service, topics, platform.metrics)
+        platform.tasks.start(partial(gauges.watch, platform.clock), "bus-lag")
 
 
 def _register_checks(platform: Platform, *, bus_required: bool) -> None:
@@ -191,6 +201,7 @@ def _redis_bus(settings: Config, clock: Clock, metrics: MetricsCollector, logger
         consumer=f"{socket.gethostname()}-{os.getpid()}-{new_id('c')[-6:]}",
         clock=clock,
         hooks=reporter,
+        retention=Retention(keep=settings.bus_keep, keep_dead=settings.bus_keep_dead),
     )
 
 

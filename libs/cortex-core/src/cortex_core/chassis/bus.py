@@ -1,7 +1,7 @@
 """What the bus tells becomes metrics and log lines, under the same names in every service."""
 
 from cortex_core.events.delivery import surroundings
-from cortex_core.events.hooks import BusErrorDetails, DeliveryDetails, GapDetails, Outcome
+from cortex_core.events.hooks import BusErrorDetails, DeliveryDetails, GapDetails, Outcome, StrainDetails
 from cortex_core.kernel.context import Context, use_context
 from cortex_core.observability import Logger, MetricsCollector
 
@@ -19,6 +19,12 @@ class BusReporter:
             "cortex_bus_gap_events_total", "Events that fan-out missed and took from the stream", ("topic",)
         )
         self._errors = metrics.create_counter("cortex_bus_errors_total", "Times a loop of the bus had to start over")
+
+        self._strains = metrics.create_counter(
+            "cortex_bus_strains_total",
+            "Times a log lost, or was about to lose, what a group needs",
+            ("topic", "strain"),
+        )
 
     def on_delivery(self, details: DeliveryDetails, /) -> None:
         self._deliveries.labels(topic=details.topic, group=details.group or "", outcome=details.outcome.value).inc()
@@ -51,4 +57,16 @@ class BusReporter:
                 failures=details.failures,
                 delay=details.delay,
                 error=repr(details.error),
+            )
+
+    def on_strain(self, details: StrainDetails, /) -> None:
+        self._strains.labels(topic=details.topic, strain=details.strain.value).inc()
+        with use_context(Context(tenant=details.tenant)):
+            self._logger.error(
+                "a log is under strain",
+                topic=details.topic,
+                strain=details.strain.value,
+                group=details.group,
+                entries=details.entries,
+                seconds=details.seconds,
             )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,6 +21,9 @@ from cortex_core.chassis.settings import Config, explain
 from cortex_core.chassis.websocket import WebSocketProtocol
 from cortex_core.kernel.errors import CortexError
 from cortex_core.observability import configure_logging
+
+if TYPE_CHECKING:
+    from cortex_core.eventsourcing import Projection
 
 EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78  # sysexits.h
 
@@ -112,11 +115,16 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    build: Callable[[SomeConfig], FastAPI], settings_class: type[SomeConfig], *, migrations: Sequence[Path] = ()
+    build: Callable[[SomeConfig], FastAPI],
+    settings_class: type[SomeConfig],
+    *,
+    migrations: Sequence[Path] = (),
+    projections: "Sequence[Projection[Any]]" = (),
 ) -> None:
     """A service's `main`: reads the settings, listens, and ends when told to. Exits 78 where the settings are wrong, 69
     where something needed to start is not there, each with one line that says what to do. With the words `db upgrade`
-    it brings the database to the newest of `migrations` instead, and ends."""
+    it brings the database to the newest of `migrations` instead, and ends; with `projections …` it looks after those of
+    its `projections` (see `projection_verbs.py`)."""
     try:
         settings = settings_class()
     except ValidationError as error:
@@ -124,7 +132,7 @@ def serve(
     words = sys.argv[1:]
     configure_logging(service=settings.service, level="warning" if words else settings.log_level)
     if words:
-        raise SystemExit(_command(settings, words, migrations))
+        raise SystemExit(_command(settings, words, migrations, projections))
 
     gc.disable()  # what is made while starting stays for ever: collecting in between finds nothing
     app = build(settings)
@@ -150,13 +158,22 @@ def serve(
         fail(settings.service, EX_UNAVAILABLE, started.failure)
 
 
-def _command(settings: Config, words: list[str], migrations: Sequence[Path]) -> int:
-    if words != ["db", "upgrade"] or not migrations:
-        known = "`db upgrade`, or nothing to serve" if migrations else "nothing: it serves"
-        fail(settings.service, EX_USAGE, f"{' '.join(words)!r} is no command; this service knows {known}")
-    from cortex_core.chassis.schema import upgrade_database
+def _command(
+    settings: Config, words: list[str], migrations: Sequence[Path], projections: "Sequence[Projection[Any]]"
+) -> int:
+    database_url = str(getattr(settings, "database_url", ""))
+    match words:
+        case ["db", "upgrade"] if migrations:
+            from cortex_core.chassis.schema import upgrade_database
 
-    return upgrade_database(settings.service, str(getattr(settings, "database_url", "")), migrations)
+            return upgrade_database(settings.service, database_url, migrations)
+        case ["projections", *rest] if projections:
+            from cortex_core.chassis.projection_verbs import run_projections
+
+            return run_projections(settings.service, database_url, projections, rest)
+    verbs = [*(["`db upgrade`"] if migrations else []), *(["`projections …`"] if projections else [])]
+    known = f"{', '.join(verbs)}, or nothing to serve" if verbs else "nothing: it serves"
+    fail(settings.service, EX_USAGE, f"{' '.join(words)!r} is no command; this service knows {known}")
 
 
 def fail(service: str, status: int, *lines: str) -> NoReturn:

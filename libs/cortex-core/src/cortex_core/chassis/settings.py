@@ -56,8 +56,23 @@ class Config(BaseSettings):
         min_length=1,
         description="Tenants served here, by commas.",
     )
+    bus_keep: float = _shared(
+        "CORTEX_BUS_KEEP", 7 * 24 * 3600.0, gt=0, description="Seconds that an event is kept which no group needs."
+    )
+    bus_keep_dead: float = _shared(
+        "CORTEX_BUS_KEEP_DEAD", 90 * 24 * 3600.0, gt=0, description="Seconds that a dead letter is kept."
+    )
     share_circuits: bool = _shared(
         "CORTEX_SHARE_CIRCUITS", False, description="Replicas tell each other over Redis whose circuit is open."
+    )
+    lease_ttl: float = _shared(
+        "CORTEX_LEASE_TTL", 3.0, ge=0.5, le=60.0, description="Seconds that a replica which died leading is missed for."
+    )
+    outbox_days: float = _shared(
+        "CORTEX_OUTBOX_DAYS", 7.0, gt=0, description="Days that sent events are kept, to repair the bus from."
+    )
+    inbox_days: float = _shared(
+        "CORTEX_INBOX_DAYS", 30.0, gt=0, description="Days that an event which comes again is known for."
     )
     log_level: Literal["debug", "info", "warning", "error"] = _shared("CORTEX_LOG_LEVEL", "info")
     otlp_endpoint: str | None = _shared("OTEL_EXPORTER_OTLP_ENDPOINT", None)
@@ -82,6 +97,13 @@ class Config(BaseSettings):
         if scheme not in {"redis", "rediss", "unix"} or not separator or not place:
             raise ValueError("a Redis URL is redis://host:port/0, rediss://… or unix:///path")
         return value
+
+    @model_validator(mode="after")
+    def _what_may_come_again_is_known(self) -> Self:
+        """A repair publishes again what is up to `outbox_days` old, and the bus keeps that for `bus_keep` from then."""
+        if self.inbox_days <= self.outbox_days + self.bus_keep / 86_400:
+            raise ValueError("CORTEX_INBOX_DAYS must be more than CORTEX_OUTBOX_DAYS and CORTEX_BUS_KEEP together")
+        return self
 
     @model_validator(mode="after")
     def _production_is_explicit(self) -> Self:

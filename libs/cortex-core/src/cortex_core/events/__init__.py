@@ -3,10 +3,31 @@
 Standard library only; `cortex_core.events.redis` needs the extra `redis`.
 """
 
-from cortex_core.events.bus import ConsumerPolicy, DeadLetter, EventBus, Handler, Subscription, UnknownEvent
+from cortex_core.events.bus import ConsumerPolicy, EventBus, Handler, Marker, Retention, Subscription, UnknownEvent
 from cortex_core.events.envelope import CloudEvent, MalformedEvent
-from cortex_core.events.errors import MAX_EVENT_SIZE, BusUnavailable, EventTooLarge
-from cortex_core.events.hooks import BusErrorDetails, BusHooks, DeliveryDetails, GapDetails, LoggingHooks, Outcome
+from cortex_core.events.errors import MAX_EVENT_SIZE, BusUnavailable, EventTooLarge, MarkerMoved
+from cortex_core.events.hooks import (
+    BusErrorDetails,
+    BusHooks,
+    DeliveryDetails,
+    GapDetails,
+    LoggingHooks,
+    Outcome,
+    Strain,
+    StrainDetails,
+)
+from cortex_core.events.log import (
+    DeadLetter,
+    DeadLetterEmpty,
+    DeadLetterNotFound,
+    EventLog,
+    GroupLag,
+    GroupNotFound,
+    LogEntry,
+    MalformedPlace,
+    Place,
+    TopicLag,
+)
 from cortex_core.events.memory import MemoryEventBus
 
 __all__ = [
@@ -17,15 +38,29 @@ __all__ = [
     "CloudEvent",
     "ConsumerPolicy",
     "DeadLetter",
+    "DeadLetterEmpty",
+    "DeadLetterNotFound",
     "DeliveryDetails",
     "EventBus",
+    "EventLog",
     "EventTooLarge",
     "GapDetails",
+    "GroupLag",
+    "GroupNotFound",
     "Handler",
+    "LogEntry",
     "LoggingHooks",
     "MalformedEvent",
+    "MalformedPlace",
+    "Marker",
+    "MarkerMoved",
     "MemoryEventBus",
     "Outcome",
+    "Place",
+    "Retention",
+    "Strain",
+    "StrainDetails",
     "Subscription",
+    "TopicLag",
     "UnknownEvent",
 ]

@@ -62,12 +62,33 @@ class BusErrorDetails:
     delay: float
 
 
+class Strain(StrEnum):
+    """What a log suffers from, before and after something is lost of it."""
+
+    CUT = "cut"  # its length was reached: entries that a group had not handled are gone
+    ABANDONED = "abandoned"  # a group holds old entries, and no member of it has been heard of for long
+
+
+@dataclass(frozen=True, slots=True)
+class StrainDetails:
+    """`entries` were cut off, at most. `group` has held the oldest of its entries for `seconds`: `bus.log.forget_group`
+    lets go of them."""
+
+    topic: str
+    tenant: str
+    strain: Strain
+    group: str | None = None
+    entries: int = 0
+    seconds: float = 0.0
+
+
 class BusHooks(Protocol):
     """Called on the task that delivers: all of them must be quick."""
 
     def on_delivery(self, details: DeliveryDetails, /) -> None: ...
     def on_gap(self, details: GapDetails, /) -> None: ...
     def on_error(self, details: BusErrorDetails, /) -> None: ...
+    def on_strain(self, details: StrainDetails, /) -> None: ...
 
 
 class LoggingHooks:
@@ -93,6 +114,9 @@ class LoggingHooks:
     def on_error(self, details: BusErrorDetails, /) -> None:
         _log.warning("%s: %r, again in %.2f s", details.work, details.error, details.delay)
 
+    def on_strain(self, details: StrainDetails, /) -> None:
+        _log.error("the log of %s of %s is %s: %r", details.topic, details.tenant, details.strain, details)
+
 
 class SafeHooks:
     """The same hooks, which cannot hurt: what they raise is logged."""
@@ -115,5 +139,11 @@ class SafeHooks:
     def on_error(self, details: BusErrorDetails, /) -> None:
         try:
             self._hooks.on_error(details)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("a bus hook failed")
+
+    def on_strain(self, details: StrainDetails, /) -> None:
+        try:
+            self._hooks.on_strain(details)
         except Exception:  # noqa: BLE001 - as above
             _log.exception("a bus hook failed")

@@ -21,7 +21,8 @@ class DuplicateId(CortexError):
 
 
 class UnstorableEvent(CortexError):
-    """Data that JSON in UTF-8 cannot say: not-a-number, a lone surrogate, an object of one's own."""
+    """Data that JSON in UTF-8 cannot say: not-a-number, a lone surrogate, an object of one's own. Or a name, a schema
+    version or a payload that some store cannot keep."""
 
     code, kind = "event-store.unstorable-event", Kind.UNPROCESSABLE
 
@@ -33,9 +34,11 @@ class EventTooLarge(CortexError):
 
 
 class CorruptEvent(CortexError):
-    """What is stored is not what was written. The stream cannot be read past it; others are untouched."""
+    """What is stored is not what was written. The stream cannot be read past it; others are untouched. `position` is
+    the row's, where the store has said it."""
 
     code, kind = "event-store.corrupt-event", Kind.INTERNAL
+    position: int | None = None
 
     def __init__(self, tenant: str, stream: str, version: int, reason: str) -> None:
         super().__init__(

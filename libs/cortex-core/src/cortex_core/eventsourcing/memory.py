@@ -8,25 +8,32 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from cortex_core.eventsourcing.errors import DuplicateId, StaleVersion
+from cortex_core.eventsourcing.errors import CorruptEvent, DuplicateId, StaleVersion
+from cortex_core.eventsourcing.fencing import Fence, check_fence
+from cortex_core.eventsourcing.leases import Leases
+from cortex_core.eventsourcing.memory_checkpoints import MemoryCheckpoints, MemorySnapshots, StagedCheckpoints
+from cortex_core.eventsourcing.memory_leases import MemoryLeases
+from cortex_core.eventsourcing.memory_messages import InboxKey, MemoryInbox, MemoryOutbox
+from cortex_core.eventsourcing.names import check_names
 from cortex_core.eventsourcing.records import (
     MAX_BYTES,
     Message,
     NewEvent,
     RecordedEvent,
-    check_sizes,
+    check_messages,
     decode,
     encode,
     surroundings,
 )
 from cortex_core.eventsourcing.store import Outbox
+from cortex_core.eventsourcing.upcasting import Upcasters
+from cortex_core.eventsourcing.watchers import tell
 from cortex_core.kernel.clock import Clock, SystemClock
 from cortex_core.kernel.context import current
-
-InboxKey = tuple[str, str, str]
 
 
 @dataclass(slots=True)
@@ -42,6 +49,7 @@ class EventRow:
     time: datetime
     data: str
     metadata: str
+    epoch: int
 
 
 @dataclass(slots=True)
@@ -51,71 +59,32 @@ class MemoryTransaction:
     events: list[EventRow] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     inbox: set[InboxKey] = field(default_factory=set)
-
-
-class MemoryOutbox:
-    """`Outbox` over a dictionary that remembers the order of its keys."""
-
-    def __init__(self) -> None:
-        self._messages: dict[str, Message] = {}
-        self._unsent: dict[str, Message] = {}
-        self._watchers: list[Callable[[], None]] = []
-
-    async def pending(self, limit: int) -> list[Message]:
-        return list(self._unsent.values())[:limit]
-
-    async def mark_sent(self, ids: Sequence[str]) -> None:
-        for each in ids:
-            self._unsent.pop(each, None)
-
-    async def count_pending(self) -> int:
-        return len(self._unsent)
-
-    def watch(self, on_added: Callable[[], None]) -> Callable[[], None]:
-        self._watchers.append(on_added)
-        return lambda: self._watchers.remove(on_added)
-
-    def __contains__(self, message_id: str) -> bool:
-        return message_id in self._messages
-
-    def add(self, messages: Sequence[Message]) -> None:
-        """Called with what a transaction has committed."""
-        numbered = enumerate(messages, len(self._messages) + 1)
-        added = {message.id: replace(message, sequence=sequence) for sequence, message in numbered}
-        self._messages |= added
-        self._unsent |= added
-        if added:
-            for watcher in tuple(self._watchers):
-                watcher()
-
-
-class MemoryInbox:
-    """`Inbox` over a set."""
-
-    def __init__(self) -> None:
-        self.seen: set[InboxKey] = set()
-
-    async def once(self, transaction: MemoryTransaction, consumer: str, event_id: str) -> bool:
-        key = (current().tenant, consumer, event_id)
-        if key in self.seen or key in transaction.inbox:
-            return False
-        transaction.inbox.add(key)
-        return True
+    checkpoints: StagedCheckpoints = field(default_factory=StagedCheckpoints)
+    effects: list[Callable[[], None]] = field(default_factory=list)  # a caller's own, in memory: run by the commit
 
 
 class MemoryEventStore:
     """`EventStore[MemoryTransaction]`. Writers take turns, as they do in SQLite."""
 
-    def __init__(self, *, clock: Clock | None = None, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, *, clock: Clock | None = None, max_bytes: int = MAX_BYTES, upcasters: Upcasters | None = None
+    ) -> None:
         self._clock = clock or SystemClock()
+        self._upcasters = upcasters or Upcasters()
         self._max_bytes = max_bytes
         self._writing = asyncio.Lock()
+        self._writer: asyncio.Task[Any] | None = None
         self._rows: list[EventRow] = []
         self._streams: defaultdict[tuple[str, str], list[int]] = defaultdict(list)  # version - 1 -> index of the row
         self._ids: set[str] = set()
-        self._outbox = MemoryOutbox()
+        self.epochs: dict[tuple[str, str], int] = {}  # (tenant, lease) -> epoch: the table `leases`
+        self._outbox = MemoryOutbox(self._clock, self.epochs)
         self.outbox: Outbox = self._outbox
-        self.inbox = MemoryInbox()
+        self.inbox = MemoryInbox(self._clock)
+        self.leases: Leases = MemoryLeases(self._clock, self.epochs)
+        self.snapshots = MemorySnapshots(self._clock)
+        self.checkpoints = MemoryCheckpoints(self._clock)
+        self._watchers: list[Callable[[], None]] = []
 
     async def append(
         self,
@@ -125,7 +94,9 @@ class MemoryEventStore:
         expected_version: int,
         messages: Sequence[Message] = (),
         also: Callable[[MemoryTransaction], Awaitable[None]] | None = None,
+        fence: Fence | None = None,
     ) -> int:
+        check_names(stream)
         tenant, metadata, now = current().tenant, surroundings(), self._clock.now()
         rows = [
             EventRow(
@@ -138,11 +109,16 @@ class MemoryEventStore:
                 now,
                 encode(event, self._max_bytes),
                 metadata,
+                0 if fence is None else fence.epoch,
             )
             for version, event in enumerate(events, expected_version + 1)
         ]
         async with self.transaction() as transaction:
-            actual = len(self._streams.get((tenant, stream), ()))
+            indexes = self._streams.get((tenant, stream), ())
+            if fence is not None:
+                of_stream = max((self._rows[index].epoch for index in indexes), default=0)
+                check_fence(stream, fence, self.epochs.get((tenant, fence.name), 0), of_stream)
+            actual = len(indexes)
             if actual != expected_version:
                 raise StaleVersion(stream, expected_version, actual)
             _refuse_known_ids([row.id for row in rows], self._ids)
@@ -153,21 +129,35 @@ class MemoryEventStore:
         return expected_version + len(rows)
 
     async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[RecordedEvent]:
-        indexes = self._streams.get((current().tenant, stream), [])[after:]
+        indexes = self._streams.get((current().tenant, stream), [])[max(0, after) :]
         return [self._recorded(index) for index in indexes[:limit]]
 
     async def read_all(self, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
-        return [self._recorded(index) for index in range(after, min(after + limit, len(self._rows)))]
+        first = max(0, after)
+        return [self._recorded(index) for index in range(first, min(first + limit, len(self._rows)))]
+
+    async def head(self) -> int:
+        return len(self._rows)
+
+    def watch(self, on_appended: Callable[[], None]) -> Callable[[], None]:
+        self._watchers.append(on_appended)
+        return lambda: self._watchers.remove(on_appended)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[MemoryTransaction]:
+        if self._writer is not None and self._writer is asyncio.current_task():
+            raise RuntimeError("a write within a transaction would wait for itself")
         async with self._writing:
-            transaction = MemoryTransaction()
-            yield transaction
-            self._commit(transaction)
+            self._writer = asyncio.current_task()
+            try:
+                transaction = MemoryTransaction()
+                yield transaction
+                self._commit(transaction)
+            finally:
+                self._writer = None
 
     async def enqueue(self, transaction: MemoryTransaction, messages: Sequence[Message]) -> None:
-        check_sizes(messages, self._max_bytes)
+        check_messages(messages)
         _refuse_known_ids(
             [message.id for message in messages], self._outbox, {each.id for each in transaction.messages}
         )
@@ -181,23 +171,35 @@ class MemoryEventStore:
             self._streams[row.tenant, row.stream].append(len(self._rows))
             self._rows.append(row)
             self._ids.add(row.id)
-        self.inbox.seen |= transaction.inbox
+        self.inbox.add(transaction.inbox)
+        self.checkpoints.commit(transaction.checkpoints)
+        for effect in transaction.effects:
+            effect()
         self._outbox.add(transaction.messages)
+        if transaction.events:
+            tell(self._watchers)
 
     def _recorded(self, index: int) -> RecordedEvent:
-        row = self._rows[index]
-        return RecordedEvent(
-            index + 1,
-            row.tenant,
-            row.stream,
-            row.version,
-            row.id,
-            row.type,
-            row.schema_version,
-            row.time,
-            decode(row.tenant, row.stream, row.version, "data", row.data),
-            decode(row.tenant, row.stream, row.version, "metadata", row.metadata),
-        )
+        try:
+            return self._upcasters.apply(_record(index + 1, self._rows[index]))
+        except CorruptEvent as error:
+            error.position = index + 1
+            raise
+
+
+def _record(position: int, row: EventRow) -> RecordedEvent:
+    return RecordedEvent(
+        position,
+        row.tenant,
+        row.stream,
+        row.version,
+        row.id,
+        row.type,
+        row.schema_version,
+        row.time,
+        decode(row.tenant, row.stream, row.version, "data", row.data),
+        decode(row.tenant, row.stream, row.version, "metadata", row.metadata),
+    )
 
 
 def _refuse_known_ids(ids: Sequence[str], *known: "MemoryOutbox | set[str]") -> None:

@@ -7,11 +7,18 @@ from datetime import datetime
 from typing import Any, Final
 
 from cortex_core.eventsourcing.errors import CorruptEvent, EventTooLarge, UnstorableEvent
+from cortex_core.eventsourcing.names import check_names
 from cortex_core.kernel.context import current
 from cortex_core.kernel.ids import new_id
 
 MAX_BYTES: Final = 1024 * 1024
-"""Default bound of one event's data, and of one message's payload, in bytes of UTF-8."""
+"""Default bound of one event's data, in bytes of UTF-8."""
+
+MAX_MESSAGE: Final = 256 * 1024
+"""Bound of one message's payload, in bytes: what the bus takes. One that is refused for good would hold up all behind
+it, so it is refused where it is written."""
+
+_MAX_SCHEMA_VERSION: Final = 2**31 - 1
 
 # The standard library's encoder: orjson would write not-a-number as null, and an event must not change on its way down.
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -19,7 +26,8 @@ _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, all
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """A fact about to become one. `data` is JSON-able; what is read back is what JSON makes of it."""
+    """A fact about to become one. `data` is JSON-able; what is read back is what JSON makes of it. `schema_version` is
+    1 to 2³¹-1."""
 
     type: str
     data: Mapping[str, Any]
@@ -60,8 +68,16 @@ class Message:
     sequence: int = field(default=0, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class SentBatches:
+    """Messages that were sent, in the order they were; `number` is that of the last batch among them."""
+
+    messages: list[Message]
+    number: int
+
+
 def encode(event: NewEvent, limit: int) -> str:
-    """`event.data` as it is stored. Raises UnstorableEvent, EventTooLarge (`limit` in bytes)."""
+    """`event.data` as it is stored; the rest is checked. Raises UnstorableEvent, EventTooLarge (`limit` in bytes)."""
     try:
         text = _encode(event.data)
         size = len(text.encode())
@@ -73,6 +89,10 @@ def encode(event: NewEvent, limit: int) -> str:
         raise EventTooLarge(
             f"{event.type} has {size} bytes of data; {limit} is the most", type=event.type, size=size, limit=limit
         )
+    version = event.schema_version
+    if type(version) is not int or not 1 <= version <= _MAX_SCHEMA_VERSION:
+        raise UnstorableEvent(f"{event.type} has a schema version that is no number from 1 to 2³¹-1", type=event.type)
+    check_names(event.type, event.id)
     return text
 
 
@@ -87,15 +107,18 @@ def decode(tenant: str, stream: str, version: int, what: str, text: str | bytes)
     return value
 
 
-def check_sizes(messages: Sequence[Message], limit: int) -> None:
-    """Raises EventTooLarge."""
+def check_messages(messages: Sequence[Message]) -> None:
+    """Their payloads, their sizes and their names. Raises EventTooLarge, UnstorableEvent."""
     for message in messages:
-        if len(message.payload) > limit:
+        check_names(message.id, message.topic, message.subject)
+        if not isinstance(message.payload, bytes):
+            raise UnstorableEvent(f"the payload of message {message.id} is not bytes", id=message.id)
+        if len(message.payload) > MAX_MESSAGE:
             raise EventTooLarge(
-                f"message {message.id} has {len(message.payload)} bytes; {limit} is the most",
+                f"message {message.id} has {len(message.payload)} bytes; {MAX_MESSAGE} is the most",
                 id=message.id,
                 size=len(message.payload),
-                limit=limit,
+                limit=MAX_MESSAGE,
             )
 
 

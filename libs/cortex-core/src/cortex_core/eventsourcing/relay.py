@@ -1,189 +1,199 @@
-"""The relay: what waits in the outbox goes to the bus, in the order it was written, at least once.
+"""The relay: what waits in the outbox goes to the bus, in the order it was written, at least once; and again, where the
+bus has lost it.
 
-Owns the loop: wake or poll, publish a batch, mark it sent. A crash between the last two publishes the batch again, with
-the same ids, and the consumers' inbox makes that one effect. While the bus is down the relay waits longer and longer
-(full jitter) and loses nothing; its hook hears of each failure. Refuses to know what messages mean and where they go.
-One relay a store keeps the order; several are safe (duplicates) but may mix it: a leader lease comes with replicas.
+Of all replicas one relays, under the lease `relay`: so the order of one subject's messages is kept, and each is
+published once while nothing goes wrong. Every batch has a number, which the bus keeps with the messages; a publication
+says which number it follows, and the bus refuses it where another stands there. Three things come of it:
+
+- A bus that was wiped, or came back without its last second, or as a replica that had lagged, shows an older number.
+  What is kept of the batches above it is published again, in their order and under their own numbers, before anything
+  new.
+- A leader that was stopped, replaced, and goes on unawares publishes nothing, because the number has moved; and marks
+  nothing, because the store refuses its epoch.
+- A publication whose answer was lost shows in the next look, and is not made twice.
+
+A crash between publication and mark publishes the batch again, with the same ids, and the consumers' inbox makes that
+one effect. While the bus is down the relay waits longer and longer (full jitter) and loses nothing.
+
+Owns the loop: lead, wake or poll, wait. Refuses to know what messages mean and where they go. Why it is so:
+docs/adr/0017. Next: `tenure.py` is what a leader does; `trimming.py` ends what is kept.
 """
 
 import asyncio
 import logging
+import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Final
 
-from cortex_core.eventsourcing.records import Message
+from cortex_core.eventsourcing.fencing import Fenced
+from cortex_core.eventsourcing.leadership import Leadership
+from cortex_core.eventsourcing.leases import Lease, LeaseLost
+from cortex_core.eventsourcing.relay_hooks import BacklogDetails, RelayError, RelayHooks, SafeRelayHooks
 from cortex_core.eventsourcing.store import Outbox
+from cortex_core.eventsourcing.tenure import Tenure, Wire
 from cortex_core.kernel.clock import Clock, SystemClock
-from cortex_core.kernel.errors import CortexError
 
 _log = logging.getLogger(__name__)
 
-Publish = Callable[[Sequence[Message]], Awaitable[None]]
-"""All of them, in order; durable when it returns."""
-
-Stage = Literal["read", "publish", "mark"]
+RELAY: Final = "relay"
+"""The lease's name."""
 
 
 @dataclass(frozen=True, slots=True)
-class RelayError:
-    """A round that failed: in which stage, the how-manieth in a row, and how long (seconds) until the next.
+class RelaySettings:
+    """`batch` messages and `max_bytes` of payload a publication, but at least one message. Times in seconds: `interval`
+    between looks into the outbox while nobody wakes the relay, `look` between questions to the bus while nothing is
+    published, `base_delay` doubling to `max_delay` while something fails."""
 
-    `retryable` False means that time alone will not heal it: the relay goes on trying, but somebody should look.
-    """
+    batch: int = 200
+    max_bytes: int = 1 << 20
+    interval: float = 1.0
+    look: float = 5.0
+    base_delay: float = 0.1
+    max_delay: float = 5.0
 
-    stage: Stage
-    attempt: int
-    delay: float
-    messages: int
-    error: Exception
-
-    @property
-    def retryable(self) -> bool:
-        if isinstance(self.error, CortexError):
-            return self.error.retryable
-        return isinstance(self.error, TimeoutError | ConnectionError)
-
-    def fields(self) -> dict[str, Any]:
-        """For a log line."""
-        return {
-            "stage": self.stage,
-            "attempt": self.attempt,
-            "delay": round(self.delay, 3),
-            "messages": self.messages,
-            "error": type(self.error).__name__,
-            "code": getattr(self.error, "code", None),
-            "reason": str(self.error),
-            "retryable": self.retryable,
-        }
-
-
-class OnRelayError(Protocol):
-    """Called before the wait: it must be quick."""
-
-    def __call__(self, details: RelayError, /) -> None: ...
-
-
-class OnPending(Protocol):
-    """Told before and after each batch how many messages wait: a gauge."""
-
-    def __call__(self, pending: int, /) -> None: ...
-
-
-class _RoundFailed(Exception):
-    """Never leaves this file: it carries the stage to the back-off."""
-
-    def __init__(self, stage: Stage, messages: int, error: Exception) -> None:
-        self.stage, self.messages, self.error = stage, messages, error
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        for name in ("batch", "max_bytes", "interval", "look", "base_delay", "max_delay"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.max_delay < self.base_delay:
+            raise ValueError(f"max_delay must not be below base_delay, {self.base_delay}, but is {self.max_delay}")
 
 
 class Relay:
-    """See the module. `batch` messages a round; `interval`, `base_delay` and `max_delay` in seconds."""
+    """See the module. `leadership` is that of the lease `RELAY` in the outbox's own store."""
 
     def __init__(
         self,
         outbox: Outbox,
-        publish: Publish,
+        wire: Wire,
+        leadership: Leadership,
         *,
+        settings: RelaySettings | None = None,
         clock: Clock | None = None,
-        on_error: OnRelayError | None = None,
-        on_pending: OnPending | None = None,
-        interval: float = 1.0,
-        batch: int = 256,
-        base_delay: float = 0.1,
-        max_delay: float = 5.0,
+        hooks: RelayHooks | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        if min(interval, base_delay) <= 0 or max_delay < base_delay or batch < 1:
-            raise ValueError("interval, batch and base_delay must be positive, max_delay not below base_delay")
         self._outbox = outbox
-        self._publish = publish
+        self._wire = wire
+        self._leadership = leadership
+        self._settings = settings or RelaySettings()
         self._clock = clock or SystemClock()
-        self._on_error = on_error
-        self._on_pending = on_pending
-        self._interval = interval
-        self._batch = batch
-        self._base_delay = base_delay
-        self._max_delay = max_delay
+        self._hooks = SafeRelayHooks(hooks)
         self._rng = rng or random.Random()  # noqa: S311 - jitter spreads load; nobody gains by guessing it
         self._woken = asyncio.Event()
-        self._unmarked: list[str] = []  # published, and only the mark is missing: never published again for that
+        self._at_rest = asyncio.Event()
+        self._failing = False
+        self._reported = -math.inf  # when, by the clock
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one, as far as it knows."""
+        return self._leadership.lease is not None
+
+    @property
+    def failing(self) -> bool:
+        """Whether what it tried last has failed."""
+        return self._failing
 
     def wake(self) -> None:
         """There is something to do now. Does not shorten a back-off."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Until it is cancelled. What was published and not yet marked then is published again by the next run."""
+        """Until it is cancelled; then it gives the lease back. What was published and not yet marked by then, the next
+        leader publishes again."""
         unwatch = self._outbox.watch(self.wake)
-        attempt = 0
         try:
             while True:
-                self._woken.clear()  # before the look: what is added during it wakes us again
                 try:
-                    full = await self._round()
-                except _RoundFailed as failure:
-                    attempt += 1
-                    await self._back_off(failure, attempt)
-                    continue
-                attempt = 0
-                if not full:
-                    await self._idle()
+                    async with self._leadership.held() as lease:
+                        await self._lead(lease)
+                except (LeaseLost, Fenced):
+                    self._failing = False
+                    self._at_rest.set()  # another leads, or will: for this one there is nothing to do
         finally:
             unwatch()
 
-    async def _round(self) -> bool:
-        """Whether there was a whole batch, so that there may be more."""
-        stage: Stage = "mark"
-        messages: list[Message] = []
+    async def settle(self, within: float) -> None:
+        """Returns when nothing waits any more; at once where another leads, or something fails; in any case after
+        `within` seconds of the loop's own time. For the end of a service, whose last events would have to wait for the
+        next one's start."""
+        if not self.leads or self._failing:
+            return
+        self._at_rest.clear()
+        self.wake()
         try:
-            await self._mark()
-            stage = "read"
-            messages = await self._outbox.pending(self._batch)
-            await self._report_pending()  # before it can fail: while the bus is down is when somebody looks
-            if messages:
-                stage = "publish"
-                await self._publish(messages)
-                self._unmarked = [message.id for message in messages]
-                stage = "mark"
-                await self._mark()
-                stage = "read"
-                await self._report_pending()
-        except Exception as error:  # judged by nobody here: whatever it is, the messages are kept and tried again
-            raise _RoundFailed(stage, len(messages), error) from error
-        return len(messages) == self._batch
+            async with asyncio.timeout(within):
+                await self._at_rest.wait()
+        except TimeoutError:
+            return
 
-    async def _mark(self) -> None:
-        if self._unmarked:
-            await self._outbox.mark_sent(self._unmarked)
-            self._unmarked = []
+    async def _lead(self, lease: Lease) -> None:
+        """Returns when the epoch has no numbers left; the next one is a moment away."""
+        tenure = Tenure(
+            self._outbox,
+            self._wire,
+            lease,
+            self._leadership.confirm,
+            limit=self._settings.batch,
+            max_bytes=self._settings.max_bytes,
+            clock=self._clock,
+            hooks=self._hooks,
+        )
+        attempt = 0
+        while not tenure.over:
+            self._woken.clear()  # before the look: what is added during it wakes us again
+            try:
+                more = await tenure.round()
+                tenure.stage, tenure.messages = "read", 0
+                await self._report(due=self._reported + (self._settings.interval if more else 0.0))
+            except (LeaseLost, Fenced):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the messages are kept and tried again
+                attempt += 1
+                await self._back_off(tenure, attempt, error)
+            else:
+                attempt, self._failing = 0, False
+                if not more:
+                    await self._rest(tenure)
 
-    async def _back_off(self, failure: _RoundFailed, attempt: int) -> None:
-        ceiling = min(self._max_delay, self._base_delay * 2.0 ** min(attempt - 1, 64))
+    async def _report(self, due: float) -> None:
+        """What waits, for a gauge; not after each of many batches."""
+        if self._clock.monotonic() >= due:
+            self._reported = self._clock.monotonic()
+            pending, oldest = await self._outbox.count_pending(), await self._outbox.oldest_pending()
+            self._hooks.on_backlog(BacklogDetails(pending, oldest))
+
+    async def _back_off(self, tenure: Tenure, attempt: int, error: Exception) -> None:
+        tenure.doubt()
+        ceiling = min(self._settings.max_delay, self._settings.base_delay * 2.0 ** min(attempt - 1, 64))
         delay = self._rng.uniform(0.0, ceiling)
-        self._tell(RelayError(failure.stage, attempt, delay, failure.messages, failure.error))
+        self._hooks.on_error(RelayError(tenure.stage, attempt, delay, tenure.messages, error))
+        self._failing = True
+        self._at_rest.set()
+        if tenure.stage in ("look", "publish", "repair"):  # the bus is down: that is when somebody looks at the gauge
+            try:
+                await self._report(due=self._reported + self._settings.interval)
+            except Exception as unseen:  # noqa: BLE001 - the store, too: what the relay waits for has been told
+                _log.debug("the backlog cannot be told: %r", unseen)
         await self._clock.sleep(delay)
 
-    def _tell(self, details: RelayError) -> None:
-        if self._on_error is None:
-            _log.warning("the relay waits: %s", details.fields())
+    async def _rest(self, tenure: Tenure) -> None:
+        """Until somebody wakes us, at most `interval`: another process may have added messages, too."""
+        if self._woken.is_set():
             return
-        try:
-            self._on_error(details)
-        except Exception:  # noqa: BLE001 - whatever a listener does wrong must not stop the outbox
-            _log.exception("a relay hook failed")
-
-    async def _report_pending(self) -> None:
-        if self._on_pending is not None:
-            self._on_pending(await self._outbox.count_pending())
-
-    async def _idle(self) -> None:
-        """Until somebody wakes us, at most `interval`: another process may have added messages too."""
-        waiting = [asyncio.ensure_future(self._woken.wait()), asyncio.ensure_future(self._clock.sleep(self._interval))]
+        self._at_rest.set()
+        waiting = [
+            asyncio.ensure_future(self._woken.wait()),
+            asyncio.ensure_future(self._clock.sleep(self._settings.interval)),
+        ]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+        tenure.doubt(self._settings.look)

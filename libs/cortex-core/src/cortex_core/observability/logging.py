@@ -22,7 +22,7 @@ from cortex_core.kernel.context import current
 from cortex_core.observability.redaction import redact_fields
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
-_CHATTY: Final = ("aiosqlite", "sqlalchemy")  # they show what they are given at `info` too
+_CHATTY: Final = ("alembic", "aiosqlite", "sqlalchemy")  # they show what they are given at `info` too
 _HEAD: Final = frozenset({"time", "level", "event", "service", "logger", "trace_id", "span_id", "tenant", "request_id"})
 
 

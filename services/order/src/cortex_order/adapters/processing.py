@@ -1,8 +1,8 @@
-"""The loop that works orders off: what is due on the list is processed, at most `limit` orders at a time.
+"""The loop that works orders off: what is due on the list is claimed and processed, at most `limit` orders at a time.
 
-The list is the database's, so that a restart forgets nothing; this holds no more than what is in its hands. Two
-replicas may take up the same order: the charge is idempotent and the second writer is refused, so that costs work and
-no money. Next: an order's virtual actor takes over what is in `_work`.
+The list is the database's, so that a restart forgets nothing; this holds no more than what is in its hands, and says so
+again before `claim` seconds are over: only from who is dead may another replica take it up. Owns what one order's
+trouble costs: that order's time, and nobody else's. Refuses to know what processing is: `usecases/processing.py` does.
 """
 
 import asyncio
@@ -16,15 +16,16 @@ from cortex_core.observability import Counter, Logger, Tracer
 from cortex_order.domain import OrderId
 
 IDLE: Final = 5.0  # seconds until the list is looked at again unasked: another replica may have left something there
+LAST: Final = 1.0  # seconds at the end, for what was dropped to end, and for the list to hear of it
+CROWDED: Final = 0.05  # seconds, where another replica was just taking all that was due
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An order on the list. `traceparent` is the trace it was placed in."""
+    """An order on the list. `tries`: how often it was put off; `traceparent`: the trace it was placed in."""
 
     order_id: OrderId
     tenant: str
-    due_at: datetime
     tries: int
     traceparent: str | None = None
 
@@ -32,8 +33,20 @@ class Work:
 class WorkList(Protocol):
     """The whole list, of all tenants."""
 
-    async def next(self, limit: int) -> Sequence[Work]:
-        """The first `limit` by `due_at`, due or not."""
+    async def next_due(self) -> datetime | None:
+        """When there is something to do, or has been since; None: the list is empty."""
+        ...
+
+    async def claim(self, limit: int, *, until: datetime) -> Sequence[Work]:
+        """At most `limit` that are due, the longest due ones. They are due again at `until`, for whoever is there."""
+        ...
+
+    async def renew(self, works: Sequence[Work], *, until: datetime) -> None:
+        """Those of `works` that this replica still has claimed are due again at `until`, and not before."""
+        ...
+
+    async def release(self) -> None:
+        """What this replica has claimed is due now."""
         ...
 
     async def postpone(self, order_id: OrderId, *, until: datetime) -> None:
@@ -50,6 +63,7 @@ class Processing:
         process: Callable[[OrderId], Awaitable[None]],
         *,
         limit: int,
+        claim: float,
         backoff: Callable[[int], timedelta],
         clock: Clock,
         tracer: Tracer,
@@ -59,12 +73,14 @@ class Processing:
         self._list = work_list
         self._process = process
         self._limit = limit
+        self._claim = timedelta(seconds=claim)
         self._backoff = backoff
         self._clock = clock
         self._tracer = tracer
         self._logger = logger
         self._put_off = put_off
-        self._running: dict[tuple[str, OrderId], asyncio.Task[None]] = {}
+        self._running: dict[tuple[str, OrderId], tuple[Work, asyncio.Task[None]]] = {}
+        self._renewal = clock.now() + self._claim / 2
         self._news = asyncio.Event()
         self._draining = False
 
@@ -76,49 +92,80 @@ class Processing:
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while not self._draining:
+        """Until cancelled: also what is drained stays in our hands until then."""
+        while True:
             self._news.clear()
             await self._rest(await self._look())
-        await asyncio.get_running_loop().create_future()  # nothing new is begun any more; who started this ends it
 
     async def drain(self, grace: float) -> None:
-        """Begins nothing new, gives what is under way `grace` seconds, and drops the rest: it is still on the list."""
+        """Begins nothing new, gives what is under way `grace` seconds, and drops the rest: it is still on the list.
+
+        Ends at most 2 `LAST` seconds after that, whatever ails the database. Who is not told then that our orders are
+        free takes them up when our claim is over.
+        """
         self._draining = True
-        self.wake()
-        under_way = list(self._running.values())
-        if under_way:
-            await asyncio.wait(under_way, timeout=grace)
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        under_way = [task for _, task in self._running.values()]
+        await _within(under_way, grace)
+        dropped = [task for task in under_way if task.cancel()]
+        await _within(dropped, LAST)
+        if dropped:
+            self._logger.warning("orders in payment dropped; they are on the list", dropped=len(dropped))
+        await self._release()
+
+    async def _release(self) -> None:
+        releasing = asyncio.ensure_future(self._list.release())
+        await _within([releasing], LAST)
+        if releasing.cancel():
+            self._logger.error("orders not released: they wait for the end of our claim", error="TimeoutError")
+        elif error := releasing.exception():
+            self._logger.error("orders not released: they wait for the end of our claim", exc_info=error)
 
     async def _look(self) -> float:
         """Begins what is due, and returns for how many seconds there is nothing more to do."""
         try:
-            return await self._begin_due()
+            return min(await self._renewed(), await self._begin_due())
         except Exception as error:  # whatever ails the database: the list is still there when it is well again
             self._logger.exception("cannot read the list of orders to process", error=type(error).__name__)
             return IDLE
 
+    async def _renewed(self) -> float:
+        """Says at half time that what is in our hands still is. Returns for how many seconds that will do."""
+        now = self._clock.now()
+        if now >= self._renewal:
+            if works := [work for work, _ in self._running.values()]:
+                await self._list.renew(works, until=now + self._claim)
+            self._renewal = now + self._claim / 2
+        return (self._renewal - now).total_seconds()
+
     async def _begin_due(self) -> float:
-        taken = set(self._running)  # from before the look: what ends meanwhile is seen as it was, so it must wait
-        if len(taken) >= self._limit:
+        if self._draining:
+            return IDLE
+        places = self._limit - len(self._running)
+        if places <= 0:
             return IDLE  # the end of one wakes us
-        for work in await self._list.next(self._limit + 1):
-            if self._key(work) in taken:
-                continue
-            wait = (work.due_at - self._clock.now()).total_seconds()
-            if wait > 0:
-                return min(wait, IDLE)
-            if len(self._running) >= self._limit or self._draining:
-                return IDLE
-            self._begin(work)
-        return IDLE
+        wait = await self._wait()
+        if wait > 0:
+            return wait
+        works = await self._list.claim(places, until=self._clock.now() + self._claim)
+        await self._begin_all(works)
+        return 0.0 if works else CROWDED
+
+    async def _begin_all(self, works: Sequence[Work]) -> None:
+        if self._draining:
+            await self._list.release()
+            return
+        for work in works:
+            if self._key(work) not in self._running:  # longer in our hands than its claim was
+                self._begin(work)
+
+    async def _wait(self) -> float:
+        """Seconds until something is due, IDLE at most."""
+        due_at = await self._list.next_due()
+        return IDLE if due_at is None else min(IDLE, max(0.0, (due_at - self._clock.now()).total_seconds()))
 
     def _begin(self, work: Work) -> None:
         task = asyncio.create_task(self._work(work), name=f"process {work.order_id}")
-        self._running[self._key(work)] = task
+        self._running[self._key(work)] = work, task
         task.add_done_callback(lambda _: self._ended(work))
 
     def _ended(self, work: Work) -> None:
@@ -158,3 +205,9 @@ class Processing:
     @staticmethod
     def _key(work: Work) -> tuple[str, OrderId]:
         return work.tenant, work.order_id
+
+
+async def _within(tasks: "Sequence[asyncio.Future[None]]", seconds: float) -> None:
+    """Returns when they have, or so many seconds later."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)

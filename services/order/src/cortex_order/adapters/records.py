@@ -1,10 +1,12 @@
-"""Domain events as they are stored, and as they are told to others.
+"""Domain events as they are stored, and as they are told to others; and an order, as its stored events make it.
 
 Two vocabularies on purpose: what is stored may say more (items, the charge) and changes with this service alone; what
 is told is `cortex_contracts`, and changes with everybody. Neither holds the payment token.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, assert_never
@@ -31,6 +33,10 @@ from cortex_order.domain import (
 )
 
 SOURCE: Final = "/cortex/order"
+FIRST: Final = "order.created"
+"""The type of an order's first event, and of no other."""
+
+_CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 def to_new_event(event: OrderEvent) -> NewEvent:
@@ -44,7 +50,7 @@ def to_new_event(event: OrderEvent) -> NewEvent:
                 "currency": event.total.currency,
                 "createdAt": rfc3339(event.created_at),
             }
-            return NewEvent("order.created", data)
+            return NewEvent(FIRST, data)
         case ProcessingStarted():
             return NewEvent("order.processing.started", {})
         case OrderCompleted():
@@ -58,36 +64,82 @@ def to_new_event(event: OrderEvent) -> NewEvent:
 
 
 def to_order_event(record: RecordedEvent) -> OrderEvent:
-    """The inverse of `to_new_event`. Raises CorruptEvent for what nobody here can have written."""
+    """The inverse of `to_new_event`. Raises CorruptEvent for what nobody here can have written there."""
     read = _READERS.get((record.type, record.schema_version))
+    if read is None:
+        raise _corrupt(record, f"{record.type} in schema version {record.schema_version} is unknown")
+    if (record.type == FIRST) is not (record.version == 1):
+        raise _corrupt(record, f"{record.type} has no place there")
     try:
-        if read is None:
-            raise ValueError(f"{record.type} in schema version {record.schema_version} is unknown")  # noqa: TRY301 - one place words what is corrupt
         return read(record.stream, record.data)
-    except (ValueError, KeyError, TypeError, AttributeError, CortexError) as error:
-        raise CorruptEvent(record.tenant, record.stream, record.version, f"{type(error).__name__}: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, CortexError) as error:
+        raise _corrupt(record, f"{type(error).__name__}: {error}") from error
+
+
+def next_event(record: RecordedEvent, *, after: int) -> OrderEvent:
+    """As `to_order_event`, of the record that follows version `after`. Raises CorruptEvent where one is missing."""
+    if record.version != after + 1:
+        raise _corrupt(record, f"it follows version {after}")
+    return to_order_event(record)
+
+
+def order_of(records: Iterable[RecordedEvent]) -> Order:
+    """The order of which these are the first records, one at least. Raises CorruptEvent where they tell of none."""
+    return Order.of([next_event(record, after=index) for index, record in enumerate(records)])
+
+
+def _corrupt(record: RecordedEvent, reason: str) -> CorruptEvent:
+    return CorruptEvent(record.tenant, record.stream, record.version, reason)
 
 
 def _created(order_id: str, data: Mapping[str, Any]) -> OrderEvent:
     return OrderCreated(
         order_id,
         CustomerId(data["customerId"]),
-        tuple(Item(each["sku"], each["quantity"], each["unitPrice"]) for each in data["items"]),
-        Money(data["total"], Currency(data["currency"])),
+        tuple(Item(each["sku"], _whole(each["quantity"]), _whole(each["unitPrice"])) for each in data["items"]),
+        Money(_whole(data["total"]), _currency(data["currency"])),
         parse_rfc3339(data["createdAt"]),
     )
 
 
+def _whole(value: object) -> int:
+    """JSON's `true` is no number here, and `2.0` no count."""
+    if type(value) is not int:
+        raise ValueError(f"{value!r:.64} is no whole number")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ValueError(f"{value!r:.64} is no duration")
+    return float(value)
+
+
+def _currency(value: str) -> Currency:
+    """Of whatever time: see Money."""
+    if not _CURRENCY.fullmatch(value):
+        raise ValueError(f"{value!r:.64} is no currency's code")
+    return Currency(value)
+
+
+def _text(value: object) -> str:
+    """What UTF-8 can say, so that it can be told again."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.64} is no text")
+    value.encode()
+    return value
+
+
 _READERS: Final[dict[tuple[str, int], Callable[[str, Mapping[str, Any]], OrderEvent]]] = {
-    ("order.created", 1): _created,
+    (FIRST, 1): _created,
     ("order.processing.started", 1): lambda order_id, _: ProcessingStarted(order_id),
     ("order.completed", 1): lambda order_id, data: OrderCompleted(
-        order_id, str(data["chargeId"]), float(data["processingTime"])
+        order_id, _text(data["chargeId"]), _seconds(data["processingTime"])
     ),
     ("order.failed", 1): lambda order_id, data: OrderFailed(
-        order_id, FailureReason(data["reason"]), float(data["processingTime"])
+        order_id, FailureReason(data["reason"]), _seconds(data["processingTime"])
     ),
-    ("order.cancelled", 1): lambda order_id, data: OrderCancelled(order_id, float(data["processingTime"])),
+    ("order.cancelled", 1): lambda order_id, data: OrderCancelled(order_id, _seconds(data["processingTime"])),
 }
 
 

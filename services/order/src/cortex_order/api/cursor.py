@@ -1,15 +1,16 @@
 """Cursors: where a list goes on, as text that means nothing to its reader and is refused when it was changed.
 
-24 bytes as 32 characters of URL-safe base 64, with no bit to spare: 16 of the last order's id, 8 of a digest over it
-and over what was asked for. The digest has no key: a cursor grants nothing (the tenant comes from the request), so all
-there is to notice is a cursor that was damaged, made up, or belongs to another list.
+24 bytes as 32 characters of URL-safe base 64, with no bit to spare: 16 of the last order's id, 8 of a digest over it,
+over what was asked for and by which tenant, and over the version of this layout. The digest has no key: a cursor grants
+nothing (the tenant comes from the request), so all there is to notice is a cursor that was damaged, made up, or belongs
+to another list.
 """
 
 import base64
 import binascii
 import hashlib
 
-from cortex_core.kernel import CortexError, Kind
+from cortex_core.kernel import CortexError, Kind, current
 from cortex_order.domain import OrderId, Status, order_id
 
 
@@ -40,4 +41,4 @@ def parse_cursor(cursor: str, status: Status | None) -> OrderId:
 
 
 def _digest(place: bytes, status: Status | None) -> bytes:
-    return hashlib.sha256(b"orders/1|" + (status or "").encode() + b"|" + place).digest()[:8]
+    return hashlib.sha256(f"orders/2|{current().tenant}|{status or ''}|".encode() + place).digest()[:8]

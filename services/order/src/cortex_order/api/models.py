@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cortex_core.kernel import CortexError
@@ -20,8 +20,10 @@ from cortex_order.domain import (
     Item,
     Order,
     Status,
+    check_count,
+    check_currency,
 )
-from cortex_order.ports import OrderRow
+from cortex_order.ports import Fact, OrderRow
 
 MinorUnits = Annotated[int, Field(description="Minor units of the currency (cents).", examples=[1250])]
 Code = Annotated[str, Field(description="ISO 4217 code.", examples=["EUR"])]
@@ -44,22 +46,41 @@ class ItemBody(Body):
     sku: str = Field(examples=["book"], json_schema_extra=_told(SKU))
     quantity: int = Field(examples=[2], json_schema_extra=_told(minimum=1, maximum=MAX_QUANTITY))
     unit_price: MinorUnits = Field(json_schema_extra=_told(minimum=0, maximum=MAX_AMOUNT))
+    currency: str | None = Field(default=None, description="The order's, where it is given at all.", examples=["EUR"])
+
+    def to_item(self, order_currency: str) -> Item:
+        """Raises InvalidSku, InvalidQuantity, InvalidPrice, CurrencyMismatch."""
+        check_currency(order_currency if self.currency is None else self.currency, order_currency)
+        return Item(self.sku, self.quantity, self.unit_price)
+
+
+def _not_too_many(items: Any) -> Any:
+    """How many there are is known before any of them is looked at."""
+    if isinstance(items, list):
+        check_count(len(items))
+    return items
 
 
 class PlaceOrderBody(Body):
     customer_id: str = Field(examples=["cus_1"], json_schema_extra=_told(CUSTOMER))
     currency: Code = Field(json_schema_extra=_told(re.compile("[A-Z]{3}")))
-    items: list[ItemBody] = Field(json_schema_extra=_told(minItems=1, maxItems=MAX_ITEMS))
+    items: Annotated[list[ItemBody], BeforeValidator(_not_too_many)] = Field(
+        json_schema_extra=_told(minItems=1, maxItems=MAX_ITEMS)
+    )
     payment_token: str = Field(repr=False, examples=["tok_ok"], json_schema_extra=_told(TOKEN))
 
     def to_items(self) -> Iterator[Item]:
-        """Raises InvalidSku, InvalidQuantity, InvalidPrice, which say where."""
+        """Raises what `to_item` raises, with where it is."""
         for number, each in enumerate(self.items):
             try:
-                yield Item(each.sku, each.quantity, each.unit_price)
+                yield each.to_item(self.currency)
             except CortexError as error:
                 error.details["pointer"] = f"#/items/{number}"
                 raise
+
+
+class CancelBody(Body):
+    """Nothing, so far: there is one way to call an order off."""
 
 
 class View(BaseModel):
@@ -127,6 +148,32 @@ class OrderView(View):
             created_at=rfc3339(row.created_at),
             reason=row.reason,
         )
+
+
+class EventView(View):
+    """Something that has happened to an order. `traceId` is of the request, or of the work, that made it happen."""
+
+    type: str = Field(examples=["order.created"])
+    version: int = Field(description="The order's, from then on.", examples=[1])
+    time: Time
+    trace_id: str | None = Field(examples=["4bf92f3577b34da6a3ce929d0e0e4736"])
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, fact: Fact) -> Self:
+        return cls(
+            type=fact.type,
+            version=fact.version,
+            time=rfc3339(fact.time),
+            trace_id=fact.trace_id,
+            data=dict(fact.data),
+        )
+
+
+class EventsView(View):
+    """The oldest first. Fewer than `limit`: there are no more, so far."""
+
+    events: list[EventView]
 
 
 class OrdersView(View):

@@ -1,11 +1,14 @@
 """The order: what may happen to it, and when. No I/O, no clock, no framework.
 
-`order.py` is the aggregate, `events.py` what has happened, `money.py` and `lines.py` the values it is made of,
-`errors.py` what it refuses. Everything a stranger may get wrong is refused here, under a code of its own.
+`order.py` is the aggregate, `commands.py` what it can be asked, `events.py` what has happened, `money.py` and
+`lines.py` the values it is made of, `errors.py` what it refuses. Everything a stranger may get wrong is refused here,
+under a code of its own.
 """
 
+from cortex_order.domain.commands import Cancel, Complete, Create, Fail, OrderCommand, Process
 from cortex_order.domain.errors import (
     AmountOutOfBounds,
+    CurrencyMismatch,
     EmptyOrder,
     IllegalTransition,
     InvalidCustomerId,
@@ -14,8 +17,10 @@ from cortex_order.domain.errors import (
     InvalidQuantity,
     InvalidSku,
     OrderNotFound,
+    StaleOrder,
     TooManyItems,
     UnknownCurrency,
+    VersionNotFound,
 )
 from cortex_order.domain.events import (
     FailureReason,
@@ -35,10 +40,12 @@ from cortex_order.domain.lines import (
     CustomerId,
     Item,
     PaymentToken,
+    check_count,
+    check_currency,
     total_of,
 )
 from cortex_order.domain.money import MAX_AMOUNT, Currency, Money
-from cortex_order.domain.order import Order, OrderId, Status, order_id
+from cortex_order.domain.order import Order, OrderId, Status, new_order_id, order_id
 
 __all__ = [
     "CUSTOMER",
@@ -48,9 +55,14 @@ __all__ = [
     "SKU",
     "TOKEN",
     "AmountOutOfBounds",
+    "Cancel",
+    "Complete",
+    "Create",
     "Currency",
+    "CurrencyMismatch",
     "CustomerId",
     "EmptyOrder",
+    "Fail",
     "FailureReason",
     "IllegalTransition",
     "InvalidCustomerId",
@@ -62,6 +74,7 @@ __all__ = [
     "Money",
     "Order",
     "OrderCancelled",
+    "OrderCommand",
     "OrderCompleted",
     "OrderCreated",
     "OrderEvent",
@@ -69,10 +82,16 @@ __all__ = [
     "OrderId",
     "OrderNotFound",
     "PaymentToken",
+    "Process",
     "ProcessingStarted",
+    "StaleOrder",
     "Status",
     "TooManyItems",
     "UnknownCurrency",
+    "VersionNotFound",
+    "check_count",
+    "check_currency",
+    "new_order_id",
     "order_id",
     "total_of",
 ]

@@ -12,6 +12,24 @@ class OrderNotFound(CortexError):
         super().__init__(f"there is no order {order_id[:64]!r}")
 
 
+class VersionNotFound(CortexError):
+    """The order has not come to this version: it may yet."""
+
+    code, kind = "order.version-not-found", Kind.NOT_FOUND
+
+    def __init__(self, order_id: str, newest: int) -> None:
+        super().__init__(f"the newest version of order {order_id} is {newest}", newest=newest)
+
+
+class StaleOrder(CortexError):
+    """The order is not at the version that the caller has seen: somebody was faster. Look again, decide again."""
+
+    code, kind = "order.stale-version", Kind.PRECONDITION_FAILED
+
+    def __init__(self, order_id: str, current: int) -> None:
+        super().__init__(f"order {order_id} is at version {current}, and not as it was seen", version=current)
+
+
 class IllegalTransition(CortexError):
     """The order's state does not allow this."""
 
@@ -78,6 +96,15 @@ class UnknownCurrency(CortexError):
 
     def __init__(self, currency: str) -> None:
         super().__init__(f"{currency[:16]!r} is not an ISO 4217 code of a currency in use")
+
+
+class CurrencyMismatch(CortexError):
+    """An item is priced in another currency than the order."""
+
+    code, kind = "order.currency-mismatch", Kind.UNPROCESSABLE
+
+    def __init__(self, currency: str, order_currency: str) -> None:
+        super().__init__(f"an item in {currency[:16]!r} has no place in an order in {order_currency[:16]!r}")
 
 
 class InvalidCustomerId(CortexError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cortex_order.domain.errors import (
+    CurrencyMismatch,
     EmptyOrder,
     InvalidCustomerId,
     InvalidPaymentToken,
@@ -76,6 +77,12 @@ def check_count(count: int) -> None:
         raise EmptyOrder
     if count > MAX_ITEMS:
         raise TooManyItems(count, MAX_ITEMS)
+
+
+def check_currency(item_currency: str, order_currency: str) -> None:
+    """Of an item that names one. Raises CurrencyMismatch: nothing is converted here."""
+    if item_currency != order_currency:
+        raise CurrencyMismatch(item_currency, order_currency)
 
 
 def total_of(items: Sequence[Item], currency_code: str) -> Money:

@@ -1,7 +1,7 @@
 """The aggregate: an order as the sum of its events. `decide_*` says what would happen; `apply` makes it so.
 
-pending → processing → completed | failed, and pending → cancelled. Once a charge may be under way, an order can no
-longer be called off: it ends by what the payment says.
+pending → processing → completed | failed | cancelled, and pending → cancelled. An order that is called off while a
+charge may be under way is cancelled at once; settled it is when the provider has confirmed that no charge stands.
 """
 
 import re
@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import NewType, Self, assert_never
 
 from cortex_core.kernel import new_id
-from cortex_order.domain.errors import IllegalTransition, OrderNotFound
+from cortex_order.domain.commands import Cancel, Complete, Fail, OrderCommand, Process
+from cortex_order.domain.errors import IllegalTransition, OrderNotFound, StaleOrder
 from cortex_order.domain.events import (
     FailureReason,
     OrderCancelled,
@@ -37,6 +38,11 @@ def order_id(text: str) -> OrderId:
     return OrderId(text)
 
 
+def new_order_id() -> OrderId:
+    """Ids grow with time, and nobody knows one before its order does."""
+    return OrderId(new_id("ord"))
+
+
 class Status(StrEnum):
     """Where an order stands."""
 
@@ -53,7 +59,8 @@ class Status(StrEnum):
 
 @dataclass(slots=True)
 class Order:
-    """See the module. `version` counts the events applied: 1 is a new order."""
+    """See the module. `version` counts the events applied: 1 is a new order. `was_taken_up`: a charge may have been
+    made, or be under way."""
 
     id: OrderId
     customer_id: CustomerId
@@ -64,14 +71,34 @@ class Order:
     version: int = 1
     charge_id: str | None = None
     reason: FailureReason | None = None
+    was_taken_up: bool = False
 
     @staticmethod
     def decide_creation(
-        customer_id: CustomerId, items: Sequence[Item], currency_code: str, now: datetime
+        customer_id: CustomerId,
+        items: Sequence[Item],
+        currency_code: str,
+        now: datetime,
+        order_id: OrderId | None = None,
     ) -> list[OrderEvent]:
-        """A new order under a new id. Raises EmptyOrder, TooManyItems, UnknownCurrency, AmountOutOfBounds."""
+        """A new order, under a new id unless told which. Raises EmptyOrder, TooManyItems, UnknownCurrency,
+        AmountOutOfBounds."""
         total = total_of(items, currency_code)
-        return [OrderCreated(new_id("ord"), customer_id, tuple(items), total, now)]
+        return [OrderCreated(order_id or new_order_id(), customer_id, tuple(items), total, now)]
+
+    def decide(self, command: OrderCommand, now: datetime) -> list[OrderEvent]:
+        """What `command` would make happen: nothing, where it has happened. Raises IllegalTransition, StaleOrder."""
+        match command:
+            case Process():
+                return self.decide_processing()
+            case Complete(charge_id=charge_id):
+                return self.decide_completion(charge_id, now)
+            case Fail(reason=reason):
+                return self.decide_failure(reason, now)
+            case Cancel(if_version=version):
+                return self.decide_cancellation(now, if_version=version)
+            case _:
+                assert_never(command)
 
     def decide_processing(self) -> list[OrderEvent]:
         if self.status is Status.PROCESSING:
@@ -91,19 +118,24 @@ class Order:
         self._require(Status.PROCESSING, wanted=Status.FAILED)
         return [OrderFailed(self.id, reason, self._age(now))]
 
-    def decide_cancellation(self, now: datetime) -> list[OrderEvent]:
+    def decide_cancellation(self, now: datetime, *, if_version: int | None = None) -> list[OrderEvent]:
+        if if_version is not None and if_version != self.version:
+            raise StaleOrder(self.id, self.version)
         if self.status is Status.CANCELLED:
-            return []
-        self._require(Status.PENDING, wanted=Status.CANCELLED)
+            return []  # called off before: whoever asks again gets the same answer
+        self._require(Status.PENDING, Status.PROCESSING, wanted=Status.CANCELLED)
         return [OrderCancelled(self.id, self._age(now))]
 
     @property
     def is_settled(self) -> bool:
         """Whether the payment provider has said its last word, or has none to say. An order that failed because the
-        provider was silent may have been charged all the same."""
-        if self.status is Status.FAILED:
-            return self.reason is FailureReason.DECLINED
-        return self.status.is_final
+        provider was silent, or was called off while it was asked, may have been charged all the same."""
+        match self.status:
+            case Status.FAILED:
+                return self.reason is FailureReason.DECLINED
+            case Status.CANCELLED:
+                return not self.was_taken_up
+        return self.status is Status.COMPLETED
 
     @classmethod
     def of(cls, events: Iterable[OrderEvent]) -> Self:
@@ -124,7 +156,7 @@ class Order:
     def _apply(self, event: OrderEvent) -> None:
         match event:
             case ProcessingStarted():
-                self.status = Status.PROCESSING
+                self.status, self.was_taken_up = Status.PROCESSING, True
             case OrderCompleted(charge_id=charge_id):
                 self.status, self.charge_id = Status.COMPLETED, charge_id
             case OrderFailed(reason=reason):
@@ -136,8 +168,8 @@ class Order:
             case _:
                 assert_never(event)
 
-    def _require(self, status: Status, *, wanted: Status) -> None:
-        if self.status is not status:
+    def _require(self, *statuses: Status, wanted: Status) -> None:
+        if self.status not in statuses:
             raise IllegalTransition(self.id, self.status, wanted)
 
     def _age(self, now: datetime) -> float:

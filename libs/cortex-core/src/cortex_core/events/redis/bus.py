@@ -6,29 +6,34 @@ Owns what is open, and the form of a publication. Next: member.py for groups, su
 import asyncio
 import os
 import socket
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Collection, Sequence
+from typing import Final, Protocol
 
-from cortex_core.events.bus import ConsumerPolicy, DeadLetter, Handler, Subscription
-from cortex_core.events.delivery import decoded
+from cortex_core.events.bus import ConsumerPolicy, Handler, Marker, Retention, Subscription
 from cortex_core.events.envelope import CloudEvent
 from cortex_core.events.errors import BusUnavailable, encoded, name
-from cortex_core.events.hooks import BusHooks, SafeHooks
-from cortex_core.events.redis.link import Link, Word, raise_first
+from cortex_core.events.hooks import BusHooks, SafeHooks, Strain, StrainDetails
+from cortex_core.events.log import DeadLetter, EventLog
+from cortex_core.events.redis.catalogue import Catalogue
+from cortex_core.events.redis.commands import Mark
+from cortex_core.events.redis.link import Link, raise_first
 from cortex_core.events.redis.member import Member
-from cortex_core.events.redis.scripts import PUBLISH
-from cortex_core.events.redis.streams import Stream, dead_letters_key
+from cortex_core.events.redis.operations import StreamLog
+from cortex_core.events.redis.pipe import Dialer
+from cortex_core.events.redis.streams import Stream, marker_key, stream_key
 from cortex_core.events.redis.subscriber import Subscriber
-from cortex_core.kernel.clock import Clock, SystemClock, parse_rfc3339
+from cortex_core.events.redis.trimming import Trimmer
+from cortex_core.events.redis.writer import Writer
+from cortex_core.kernel.clock import Clock, SystemClock
 from cortex_core.kernel.ids import new_id
 
-AT_ONCE: Final = 200  # events, and
-BYTES_AT_ONCE: Final = 4 << 20  # in one Lua call: while it runs, Redis serves nobody else
 CHECK: Final = 0.8  # seconds: sooner than a probe gives up, so that the probe can say why
 HEARING: Final = 2.0  # seconds that subscribe() waits for its connection
 
 
 class _OwnedLink(Link, Protocol):
+    def dialer(self) -> Dialer: ...
+
     async def aclose(self) -> None: ...
 
 
@@ -46,6 +51,7 @@ class StreamBus:
         hooks: BusHooks | None,
         max_length: int,
         drain: float,
+        retention: Retention | None = None,
     ) -> None:
         if max_length < 1 or not tenants:
             raise ValueError("max_length must be at least 1, and tenants at least one")
@@ -57,25 +63,45 @@ class StreamBus:
         self._hooks: Final = SafeHooks(hooks)
         self._max_length: Final = max_length
         self._drain: Final = drain
+        self._writer: Final = Writer(link.dialer(), max_length=max_length, on_cut=self._cut)
         self._subscriptions: set[Member | Subscriber] = set()
         self._joined = 0
         self._closed = False
+        catalogue = Catalogue(link, self._namespace, self._clock)
+        self._trimmer: Final = (
+            None
+            if retention is None
+            else Trimmer(
+                link, self._namespace, self._consumer, catalogue, retention, clock=self._clock, hooks=self._hooks
+            )
+        )
+        self._log: Final = StreamLog(link, self._namespace, self._tenants, catalogue, self._refuse_when_closed)
 
-    async def publish(self, events: Sequence[CloudEvent]) -> None:
+    @property
+    def log(self) -> EventLog:
+        return self._log
+
+    async def publish(self, events: Sequence[CloudEvent], *, marker: Marker | None = None) -> None:
+        self._begin()
+        if self._writer.is_full():
+            await self._writer.enter()
+        namespace = self._namespace
+        messages = [(stream_key(namespace, event.tenant, event.topic), encoded(event)) for event in events]
+        mark = None
+        if marker is not None:
+            mark = Mark(marker.name, marker_key(namespace, marker.name), marker.value, marker.after)
+        await self._writer.write(messages, mark)
+
+    async def marker(self, name: str) -> int | None:
         self._refuse_when_closed()
-        messages = [(Stream(self._namespace, event.tenant, event.topic).key, encoded(event)) for event in events]
-        for some in _portions(messages):
-            keys = list(dict.fromkeys(key for key, _ in some))
-            numbers = {key: number for number, key in enumerate(keys, 1)}
-            arguments: list[Word] = [self._max_length]
-            for key, raw in some:
-                arguments += (numbers[key], raw)
-            await self._link.run(PUBLISH, keys, arguments)
+        replies = await self._link.batch([("GET", marker_key(self._namespace, name))])
+        raise_first(replies)
+        return None if replies[0] is None else int(replies[0])
 
     async def consume(
         self, group: str, topics: Collection[str], handler: Handler, policy: ConsumerPolicy | None = None
     ) -> Subscription:
-        self._refuse_when_closed()
+        self._begin()
         self._joined += 1
         member = Member(
             self._link,
@@ -111,11 +137,7 @@ class StreamBus:
         return subscriber
 
     async def dead_letters(self, group: str, *, limit: int = 100) -> list[DeadLetter]:
-        keys = [dead_letters_key(self._namespace, tenant, group) for tenant in self._tenants]
-        replies = await self._link.batch([("XRANGE", key, "-", "+", "COUNT", limit) for key in keys])
-        raise_first(replies)
-        letters = [_letter(group, entry_id, fields) for reply in replies for entry_id, fields in reply]
-        return sorted(letters, key=lambda letter: letter.time)[:limit]
+        return await self._log.dead_letters(group, limit=limit)
 
     def subscriber_count(self) -> int:
         return len(self._subscriptions)
@@ -131,6 +153,9 @@ class StreamBus:
     async def aclose(self) -> None:
         self._closed = True
         await asyncio.gather(*(subscription.aclose() for subscription in tuple(self._subscriptions)))
+        if self._trimmer is not None:
+            await self._trimmer.aclose()
+        await self._writer.aclose()
         await self._link.aclose()
 
     def _streams(self, topics: Collection[str]) -> list[Stream]:
@@ -138,35 +163,15 @@ class StreamBus:
             raise ValueError("no topics to hear")
         return [Stream(self._namespace, tenant, topic) for tenant in self._tenants for topic in sorted(topics)]
 
+    def _begin(self) -> None:
+        self._refuse_when_closed()
+        if self._trimmer is not None:
+            self._trimmer.start()
+
+    def _cut(self, key: str, entries: int) -> None:
+        if (stream := Stream.of(key)) is not None:
+            self._hooks.on_strain(StrainDetails(stream.topic, stream.tenant, Strain.CUT, entries=entries))
+
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise BusUnavailable("the bus is closed", retryable=False)
-
-
-def _portions(messages: Sequence[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
-    """In order, each small enough for one call."""
-    portion: list[tuple[str, bytes]] = []
-    size = 0
-    for message in messages:
-        if portion and (len(portion) == AT_ONCE or size + len(message[1]) > BYTES_AT_ONCE):
-            yield portion
-            portion, size = [], 0
-        portion.append(message)
-        size += len(message[1])
-    if portion:
-        yield portion
-
-
-def _letter(group: str, entry_id: bytes, fields: Sequence[Any]) -> DeadLetter:
-    members = dict(zip(fields[::2], fields[1::2], strict=True))
-    raw = members[b"event"]
-    return DeadLetter(
-        entry=entry_id.decode(),
-        group=group,
-        event=decoded(raw)[0],
-        raw=raw,
-        code=members[b"code"].decode(),
-        reason=members[b"reason"].decode(),
-        attempts=int(members[b"attempts"]),
-        time=parse_rfc3339(members[b"time"].decode()),
-    )

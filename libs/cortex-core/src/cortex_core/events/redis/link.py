@@ -15,8 +15,22 @@ Word = str | bytes | int
 BEGINNING: Final[EntryId] = (0, 0)
 
 
+_ELSEWHERE: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS")
+
+
 class Refused(BusUnavailable):
     """Redis answered with an error: what it stands on is not there (any more), or not yet."""
+
+
+def refusal(text: str) -> Refused:
+    """Without the arguments of a command the server does not know (AUTH renamed): one may be the password."""
+    return Refused(f"Redis refused: {text.partition(', with args beginning with')[0]}")
+
+
+def unusable(text: str) -> bool:
+    """Whether an error says that this server is not, or not yet, the one we want: by now the name may lead to another.
+    Redis 6.2 wraps a script's error in text of its own."""
+    return any(word in text[:300] for word in _ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,17 @@ def parse_id(text: bytes | str) -> EntryId:
 
 def text_of(entry_id: EntryId) -> str:
     return f"{entry_id[0]}-{entry_id[1]}"
+
+
+async def newest(link: Link, keys: Sequence[str]) -> dict[str, EntryId]:
+    """Each stream's newest entry, also where that is deleted already; BEGINNING where there is no stream."""
+    found = dict.fromkeys(keys, BEGINNING)
+    for key, about in zip(keys, await link.batch([("XINFO", "STREAM", key) for key in keys]), strict=True):
+        if not isinstance(about, Refused):
+            found[key] = parse_id(dict(zip(about[::2], about[1::2], strict=True))[b"last-generated-id"])
+        elif "no such key" not in about.message:
+            raise about
+    return found
 
 
 def raise_first(replies: Sequence[Any]) -> None:

@@ -13,7 +13,6 @@ from typing import Any, Final
 from cortex_core.events.backlog import Backlog, Entry, EntryId
 from cortex_core.events.bus import ConsumerPolicy, Handler
 from cortex_core.events.delivery import Burial, EventTrimmed, Worker
-from cortex_core.events.errors import BusUnavailable
 from cortex_core.events.hooks import BusErrorDetails, DeliveryDetails, Outcome, SafeHooks
 from cortex_core.events.loops import Loop
 from cortex_core.events.redis.link import Link, Refused, Script, Word, parse_id, raise_first, text_of
@@ -49,7 +48,7 @@ class Member:
         forget: "Callable[[Member], None]",
     ) -> None:
         self._link: Final = link
-        self._streams: Final = {stream.key: stream for stream in streams}
+        self._streams: Final = {stream.key: stream for one in streams for stream in (one, one.again(group))}
         self._group: Final = group
         self._consumer: Final = consumer
         self._policy: Final = policy
@@ -57,7 +56,7 @@ class Member:
         self._forget: Final = forget
         self._clock: Final = clock
         self._wire: Final = link.wire()
-        self._backlog: Final = Backlog(clock)
+        self._backlog: Final = Backlog(clock, low=policy.batch // 2)  # handlers need not wait for the next fetch
         namespace = streams[0].namespace
         self._settlements: Final = Settlements(
             link, namespace, group, consumer, max_length=max_length, clock=clock, hooks=hooks
@@ -86,15 +85,16 @@ class Member:
             await asyncio.shield(self._leaving)
 
     async def _leave(self) -> None:
-        await self._loop.aclose()
-        await self._worker.aclose()
         try:
+            await self._loop.aclose()
+            await self._worker.aclose()
             await self._settlements.aclose(GOODBYE)
             await self._link.run(LEAVE, list(self._streams), [self._group, self._consumer, HANDED_BACK])
-        except BusUnavailable as error:  # what is left is claimed by another, after `claim_after`
+        except Exception as error:  # noqa: BLE001 - told; what is left is claimed by another, after `claim_after`
             self._hooks.on_error(BusErrorDetails(f"leave {self._group}", error, failures=1, delay=0.0))
-        await self._wire.aclose()
-        self._forget(self)
+        finally:
+            await self._wire.aclose()
+            self._forget(self)
 
     async def _fetch(self) -> None:
         try:
@@ -106,7 +106,7 @@ class Member:
             if room <= 0:
                 self._settlements.moved.clear()
                 await self._wait_for(self._settlements.moved)
-            elif not self._backlog.hungry.is_set():  # what we need not, another member may
+            elif not self._backlog.hungry.is_set():  # what we need not yet, another member may
                 await self._wait_for(self._backlog.hungry)
             else:
                 await self._read(min(room, self._policy.batch))

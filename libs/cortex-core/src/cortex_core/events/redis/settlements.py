@@ -6,6 +6,7 @@ entry counts as ours. What a process takes to its grave is delivered again: that
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -21,6 +22,8 @@ from cortex_core.events.redis.streams import dead_letters_key
 from cortex_core.kernel.clock import Clock, rfc3339
 
 AT_ONCE: Final = 500
+TOGETHER: Final = 64  # verdicts that go at once; fewer wait for
+GATHERING: Final = 0.002  # seconds: a round trip costs as much as many verdicts, and nobody waits for one
 LONGEST_REASON: Final = 2_000  # characters
 
 
@@ -47,6 +50,7 @@ class Settlements:
         self._clock: Final = clock
         self._open: dict[Key, _Verdict] = {}
         self._news: Final = asyncio.Event()
+        self._many: Final = asyncio.Event()
         self._loop: Final = Loop(self._next, work=f"settle {group}", clock=clock, hooks=hooks)
         self.moved: Final = asyncio.Event()  # an entry has left the backlog
 
@@ -79,12 +83,19 @@ class Settlements:
     def _add(self, verdict: _Verdict) -> None:
         self._open[verdict.entry.key] = verdict
         self._news.set()
+        if len(self._open) >= TOGETHER:
+            self._many.set()
         self.moved.set()
 
     async def _next(self) -> None:
         if not self._open:
             self._news.clear()
             await self._news.wait()
+        if len(self._open) < TOGETHER:
+            self._many.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHERING):
+                    await self._many.wait()
         await self._flush()
 
     async def _flush(self) -> None:
@@ -121,7 +132,7 @@ class Settlements:
         fields: list[Word] = [
             *("entry", f"{entry.stream} {text_of(entry.id)}"),
             *("code", burial.code),
-            *("reason", burial.reason[:LONGEST_REASON]),
+            *("reason", burial.reason[:LONGEST_REASON].encode(errors="replace")),  # half a character is a question mark
             *("attempts", burial.attempts),
             *("time", verdict.time),
             *("event", entry.raw),

@@ -1,8 +1,8 @@
 """Fan-out: one handler that hears every event of its streams from now on, over a Pub/Sub connection of its own.
 
 Owns the gap: a message names the entry it is and the entry before it. What is not the one expected next, and whatever
-came while the connection was gone, is read from the stream, in order and once. Refuses to remember: a subscriber that
-is made anew begins anew.
+came while the connection was gone, is read from the stream, in order and once; also where the stream went back
+(seen.py). Refuses to remember: a subscriber that is made anew begins anew.
 """
 
 import asyncio
@@ -10,14 +10,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from cortex_core.events.backlog import Entry, EntryId
+from cortex_core.events.backlog import Entry
 from cortex_core.events.bus import Handler
 from cortex_core.events.delivery import Broadcast
 from cortex_core.events.envelope import MalformedEvent
 from cortex_core.events.errors import BusUnavailable
 from cortex_core.events.hooks import GapDetails, SafeHooks
 from cortex_core.events.loops import Loop
-from cortex_core.events.redis.link import BEGINNING, Link, Refused, parse_id, text_of
+from cortex_core.events.redis.link import BEGINNING, Link, Refused, newest, parse_id, text_of
+from cortex_core.events.redis.seen import Seen
 from cortex_core.events.redis.streams import Stream, event_in
 from cortex_core.kernel.clock import Clock
 
@@ -48,7 +49,7 @@ class Subscriber:
         self._forget: Final = forget
         self._wire: Final = link.wire()
         self._loop: Final = Loop(self._listen, work="subscribe", clock=clock, hooks=hooks)
-        self._seen: dict[str, EntryId] = {}
+        self._seen: dict[str, Seen] = {}
         self._gone: frozenset[str] = frozenset()  # streams heard before this connection
         self._awaited: set[str] = set()  # streams whose subscription is not confirmed yet
         self._connected = False
@@ -94,24 +95,14 @@ class Subscriber:
 
     async def _connect(self) -> None:
         self._gone = frozenset(self._seen)
-        for key, newest in (await self._newest()).items():
-            if newest < self._seen.setdefault(key, newest):
-                self._seen[key] = BEGINNING  # wiped while we were gone: all that is there now is new
+        for key, last in (await newest(self._link, list(self._streams))).items():
+            if key in self._seen:
+                await self._seen[key].compare(self._link, key, last)
+            else:
+                self._seen[key] = Seen(last)
         await self._wire.send("SUBSCRIBE", *self._streams)
         self._awaited = set(self._streams)
         self._asked, self._connected = False, True
-
-    async def _newest(self) -> dict[str, EntryId]:
-        """Each stream's newest entry, also where that is deleted already."""
-        newest = dict.fromkeys(self._streams, BEGINNING)
-        replies = await self._link.batch([("XINFO", "STREAM", key) for key in self._streams])
-        for key, about in zip(self._streams, replies, strict=True):
-            if isinstance(about, Refused):
-                if "no such key" not in about.message:
-                    raise about
-            else:
-                newest[key] = parse_id(dict(zip(about[::2], about[1::2], strict=True))[b"last-generated-id"])
-        return newest
 
     async def _subscribed(self, stream: Stream) -> None:
         """From here on nothing is missed: what came before, since we heard last, is read now."""
@@ -130,31 +121,39 @@ class Subscriber:
             error = MalformedEvent(f"no message of a bus: {len(body)} bytes")
             await self._deliver(Entry(stream.key, stream.topic, stream.tenant, BEGINNING, body, None, error))
             return
-        if entry_id <= self._seen[stream.key]:
+        seen = self._seen[stream.key]
+        if entry_id in seen:
             return  # read from the stream already
-        if previous != self._seen[stream.key]:
+        if seen.contradicts(entry_id, previous):
+            raise BusUnavailable(f"the stream of {stream.tenant}'s {stream.topic} is not the one that was heard")
+        if entry_id <= seen.last:
+            return  # read from the stream long ago
+        if previous != seen.last:
             filled = await self._fill(stream, f"({this.decode()}")
-            lost = self._seen[stream.key] < previous  # not even the stream has what came before this one
+            lost = seen.last < previous  # not even the stream has what came before this one
             if filled or lost:
                 self._hooks.on_gap(GapDetails(stream.topic, stream.tenant, filled, lost))
         if not self._loop.is_closing():
-            self._seen[stream.key] = entry_id
+            seen.add(entry_id)
             await self._deliver(stream.entry(entry_id, raw))
 
     async def _fill(self, stream: Stream, end: str) -> int:
         """Delivers what the stream has after what we have seen, up to `end`. Returns how many that were."""
-        filled = 0
+        filled, seen = 0, self._seen[stream.key]
         while not self._loop.is_closing():
-            start = f"({text_of(self._seen[stream.key])}"
+            start = f"({text_of(seen.last)}"
             (page,) = await self._link.batch([("XRANGE", stream.key, start, end, "COUNT", PAGE)])
             if isinstance(page, Refused):
                 raise page
             for entry_id, fields in page:
                 if self._loop.is_closing():
                     break
-                self._seen[stream.key] = parse_id(entry_id)
-                await self._deliver(stream.entry(self._seen[stream.key], event_in(fields)))
-            filled += len(page)
+                place = parse_id(entry_id)
+                known = place in seen
+                seen.add(place)
+                if not known:
+                    await self._deliver(stream.entry(place, event_in(fields)))
+                    filled += 1
             if len(page) < PAGE:
                 break
         return filled

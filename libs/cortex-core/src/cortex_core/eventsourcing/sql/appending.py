@@ -1,61 +1,106 @@
-"""Appending: a decision made at a version, as rows; and what the database says to them."""
+"""One append, from the caller's decision to rows, and what may be said to it: the words a group is written in.
 
-from collections.abc import Sequence
+Owns the verdict that a look at the database allows. Refuses to know the database: `writing.py` looks and inserts, and
+`committing.py` begins and commits, for many appends at once.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cortex_core.eventsourcing.errors import DuplicateId, StaleVersion
-from cortex_core.eventsourcing.records import NewEvent, encode, surroundings
-from cortex_core.eventsourcing.sql import schema
-from cortex_core.eventsourcing.sql.faults import is_duplicate
-from cortex_core.kernel.clock import Clock
+from cortex_core.eventsourcing.errors import StaleVersion
+from cortex_core.eventsourcing.fencing import Fence, Fenced, check_fence
+from cortex_core.eventsourcing.names import check_names
+from cortex_core.eventsourcing.records import Message, NewEvent, encode, surroundings
 from cortex_core.kernel.context import current
 
-_events: Final = schema.events.c
+Also = Callable[[AsyncConnection], Awaitable[None]]
+
+Verdict = Fenced | StaleVersion | None
+"""None: it may stand."""
+
+Key = tuple[str, str]
+"""(tenant, stream), or (tenant, lease)."""
+
+EVENT: Final = ("tenant", "stream", "version", "id", "type", "schema_version", "data", "metadata", "epoch")
+MESSAGE: Final = ("tenant", "id", "topic", "subject", "payload")
+"""What a row's places are called; its time stands beside it, for both databases write times differently."""
+
+_ROW: Final = 256
+"""Bytes that a row takes beside its data or payload, for the bounds of a group."""
 
 
-def rows_of(
-    stream: str, events: Sequence[NewEvent], expected_version: int, clock: Clock, max_bytes: int
-) -> list[dict[str, Any]]:
+@dataclass(slots=True, eq=False)
+class Append:
+    """What one caller wants to be true. `context` is the caller's, for `also` to run in. `late`: that has not come to
+    its end in time."""
+
+    key: Key
+    expected: int
+    time: datetime
+    events: list[tuple[Any, ...]]
+    messages: list[tuple[Any, ...]]
+    fence: Fence | None = None
+    also: Also | None = None
+    context: Context | None = None
+    late: bool = False
+    rows: int = field(init=False)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rows = len(self.events) + len(self.messages)
+        self.size = self.rows * _ROW
+        for event in self.events:
+            self.size += len(event[6])
+        for message in self.messages:
+            self.size += len(message[4])
+
+    @property
+    def lease(self) -> Key | None:
+        return None if self.fence is None else (self.key[0], self.fence.name)
+
+
+@dataclass(slots=True)
+class View:
+    """What the transaction has seen, kept up to date with what it has accepted since."""
+
+    versions: dict[Key, int]
+    epochs: dict[Key, int]
+    leases: Mapping[Key, int]
+
+    def verdict(self, append: Append) -> Verdict:
+        """None counts the append as done, so that the next one may build on it."""
+        stream = append.key[1]
+        if append.fence is not None and append.lease is not None:
+            try:
+                check_fence(stream, append.fence, self.leases.get(append.lease, 0), self.epochs.get(append.key, 0))
+            except Fenced as fenced:
+                return fenced
+        actual = self.versions.get(append.key, 0)
+        if actual != append.expected:
+            return StaleVersion(stream, append.expected, actual)
+        self.versions[append.key] = actual + len(append.events)
+        if append.fence is not None and append.events:
+            self.epochs[append.key] = append.fence.epoch
+        return None
+
+
+def event_rows(
+    stream: str, events: Sequence[NewEvent], expected_version: int, fence: Fence | None, max_bytes: int
+) -> list[tuple[Any, ...]]:
     """Raises UnstorableEvent, EventTooLarge."""
-    tenant, metadata, now = current().tenant, surroundings(), clock.now()
+    check_names(stream)
+    tenant, metadata, epoch = current().tenant, surroundings(), 0 if fence is None else fence.epoch
     return [
-        {
-            "tenant": tenant,
-            "stream": stream,
-            "version": version,
-            "id": event.id,
-            "type": event.type,
-            "schema_version": event.schema_version,
-            "time": now,
-            "data": encode(event, max_bytes),
-            "metadata": metadata,
-        }
-        for version, event in enumerate(events, expected_version + 1)
+        (tenant, stream, version, each.id, each.type, each.schema_version, encode(each, max_bytes), metadata, epoch)
+        for version, each in enumerate(events, expected_version + 1)
     ]
 
 
-async def insert_rows(connection: AsyncConnection, stream: str, rows: list[dict[str, Any]], expected: int) -> None:
-    """Writers take turns, so the look decides; UNIQUE (tenant, stream, version) would hold if they did not."""
+def message_rows(messages: Sequence[Message]) -> list[tuple[Any, ...]]:
     tenant = current().tenant
-    actual = await _version(connection, tenant, stream)
-    if actual != expected:
-        raise StaleVersion(stream, expected, actual)
-    if not rows:
-        return
-    try:
-        await connection.execute(insert(schema.events), rows)
-    except IntegrityError as error:
-        if not is_duplicate(error):
-            raise
-        raise DuplicateId("an event's id is there already", stream=stream) from error
-
-
-async def _version(connection: AsyncConnection, tenant: str, stream: str) -> int:
-    query = select(func.coalesce(func.max(_events.version), 0)).where(
-        _events.tenant == tenant, _events.stream == stream
-    )
-    return int((await connection.execute(query)).scalar_one())
+    return [(tenant, each.id, each.topic, each.subject, each.payload) for each in messages]

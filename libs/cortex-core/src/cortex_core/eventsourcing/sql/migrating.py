@@ -34,6 +34,11 @@ from cortex_core.eventsourcing.sql.faults import translated
 
 CORE: Final = Path(__file__).parents[1] / "migrations"
 
+# The transaction's own lock: a pooler between us cannot lose it. Its number is "cortex" in ASCII, so that it is nobody
+# else's. Changing a table waits for those who use it, and everybody who comes later waits behind: that has an end.
+_WAIT_FOR_OTHERS: Final = text(f"SELECT pg_advisory_xact_lock({int.from_bytes(b'cortex')})")
+_NOT_FOR_TABLES: Final = text("SET LOCAL lock_timeout = '10s'")
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Revision:
@@ -92,12 +97,15 @@ async def upgrade(database_url: str, migrations: Sequence[Path] = ()) -> list[st
     """
     async with open_engines(database_url) as opened:
         with translated():
-            async with opened.writer.begin() as connection:
+            async with opened.migrator.begin() as connection:
                 return await upgrade_within(connection, [CORE, *migrations])
 
 
 async def upgrade_within(connection: AsyncConnection, folders: Sequence[Path]) -> list[str]:
     """As `upgrade`, in the caller's transaction."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(_WAIT_FOR_OTHERS)
+        await connection.execute(_NOT_FOR_TABLES)
     wanted = await missing(connection, folders)  # asked within the transaction: another process may have been faster
     if wanted:
         await connection.run_sync(_refuse_unknown, folders)

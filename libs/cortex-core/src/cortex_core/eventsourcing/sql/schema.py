@@ -65,20 +65,23 @@ Whole: Final = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class raw(FunctionElement[Any]):  # noqa: N801 - reads as the SQL function it stands for
-    """A column as its bytes, undecoded, where the driver would refuse a whole result for one broken row (SQLite)."""
+    """A text column as its bytes, undecoded, where the driver would refuse a whole result for one broken row."""
 
     name = "raw"
     inherit_cache = True
 
 
-@compiles(raw)
-def _compile_raw(element: raw, compiler: Any, **options: Any) -> str:
-    return str(compiler.process(element.clauses, **options))
-
-
 @compiles(raw, "sqlite")
 def _compile_raw_sqlite(element: raw, compiler: Any, **options: Any) -> str:
     return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
+
+
+@compiles(raw, "postgresql")
+def _compile_raw_postgresql(element: raw, compiler: Any, **options: Any) -> str:
+    """The function that sends text to clients: convert_to would look at every byte, and refuse."""
+    (column,) = element.clauses
+    compiled = str(compiler.process(element.clauses, **options))
+    return compiled if isinstance(column.type, Timestamp) else f"textsend({compiled})"
 
 
 metadata: Final = MetaData()
@@ -97,15 +100,10 @@ events: Final = Table(
     Column("data", Text, nullable=False),
     Column("metadata", Text, nullable=False),
     Column("epoch", Whole, nullable=False, server_default="0"),
-    Column("transaction_id", Whole),
     UniqueConstraint("tenant", "stream", "version", name="events_tenant_stream_version"),
     UniqueConstraint("id", name="events_id"),
     sqlite_autoincrement=True,
     sqlite_strict=True,
-)
-_numbered: Final = events.c.transaction_id.is_not(None)  # none is in SQLite: there the index is empty and costs nothing
-_by_transaction: Final = Index(
-    "events_transaction_position", events.c.transaction_id, events.c.position, sqlite_where=_numbered
 )
 
 outbox: Final = Table(
@@ -119,12 +117,15 @@ outbox: Final = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("created_at", Timestamp, nullable=False),
     Column("sent_at", Timestamp),
+    Column("batch", Whole),
     UniqueConstraint("id", name="outbox_id"),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )
 _unsent: Final = outbox.c.sent_at.is_(None)
 _by_waiting: Final = Index("outbox_unsent", outbox.c.sequence, sqlite_where=_unsent)
+_sent: Final = outbox.c.batch.is_not(None)
+_by_batch: Final = Index("outbox_sent", outbox.c.batch, outbox.c.sequence, sqlite_where=_sent)
 
 inbox: Final = Table(
     "inbox",
@@ -133,6 +134,7 @@ inbox: Final = Table(
     Column("consumer", Key, primary_key=True),
     Column("event_id", Key, primary_key=True),
     Column("time", Timestamp, nullable=False),
+    Index("inbox_time", "time"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )
@@ -154,10 +156,24 @@ checkpoints: Final = Table(
     metadata,
     Column("projection", Key, primary_key=True),
     Column("generation", Integer, primary_key=True, autoincrement=False),
-    Column("status", Key, nullable=False),
+    Column("stage", Key, nullable=False),
     Column("position", Whole, nullable=False),
-    Column("transaction_id", Whole, nullable=False, server_default="0"),
+    Column("logic", Integer, nullable=False, server_default="1"),
     Column("updated_at", Timestamp, nullable=False),
+    sqlite_strict=True,
+)
+
+parked: Final = Table(
+    "parked",
+    metadata,
+    Column("projection", Key, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("tenant", Key, primary_key=True),
+    Column("stream", Key, primary_key=True),
+    Column("position", Whole, nullable=False),
+    Column("code", Key, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("time", Timestamp, nullable=False),
     sqlite_strict=True,
 )
 
@@ -174,7 +190,7 @@ leases: Final = Table(
 
 
 def index_for_postgresql() -> None:
-    """The partial indexes' conditions as PostgreSQL's. Not declared with the indexes: naming the dialect there would
-    import it, a tenth of a second at every start of a service that uses SQLite."""
-    _by_transaction.dialect_options["postgresql"]["where"] = _numbered
+    """The partial index's condition as PostgreSQL's. Not declared with the index: naming the dialect there would import
+    it, a tenth of a second at every start of a service that uses SQLite."""
     _by_waiting.dialect_options["postgresql"]["where"] = _unsent
+    _by_batch.dialect_options["postgresql"]["where"] = _sent

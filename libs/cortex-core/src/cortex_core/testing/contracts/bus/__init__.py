@@ -9,6 +9,8 @@ import pytest
 from cortex_core.testing.contracts.bus.fanout import FanOutContract
 from cortex_core.testing.contracts.bus.groups import GroupContract
 from cortex_core.testing.contracts.bus.manners import MannersContract
+from cortex_core.testing.contracts.bus.markers import MarkerContract
+from cortex_core.testing.contracts.bus.operations import EventLogContract
 from cortex_core.testing.contracts.bus.retries import RetryContract
 from cortex_core.testing.contracts.bus.tools import (
     DRAIN,
@@ -27,6 +29,7 @@ __all__ = [
     "TENANTS",
     "Down",
     "EventBusContract",
+    "EventLogContract",
     "Heard",
     "Impossible",
     "RecordingHooks",
@@ -34,7 +37,7 @@ __all__ = [
 ]
 
 
-class EventBusContract(GroupContract, RetryContract, FanOutContract, MannersContract):
+class EventBusContract(GroupContract, RetryContract, FanOutContract, MannersContract, MarkerContract, EventLogContract):
     """See the module."""
 
     @pytest.fixture

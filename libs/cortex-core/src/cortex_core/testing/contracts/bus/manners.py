@@ -69,6 +69,10 @@ class MannersContract:
         with pytest.raises(MalformedEvent, match="tenant"):
             await bus.publish([order_event(tenant=tenant)])
 
+    async def test_an_event_that_no_wire_could_carry_is_refused(self, bus: EventBus) -> None:
+        with pytest.raises(MalformedEvent, match="half a character"):
+            await bus.publish([order_event(subject="\ud800")])
+
     @pytest.mark.parametrize("way", ["consume", "subscribe"])
     async def test_closing_waits_for_the_handler_at_work_and_takes_no_more(self, bus: EventBus, way: str) -> None:
         at_work, may_end = asyncio.Event(), asyncio.Event()

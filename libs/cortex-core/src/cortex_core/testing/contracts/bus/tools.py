@@ -11,6 +11,7 @@ from cortex_core.events import (
     EventBus,
     GapDetails,
     Outcome,
+    StrainDetails,
 )
 from cortex_core.kernel.errors import CortexError, Kind
 
@@ -34,6 +35,7 @@ class RecordingHooks:
         self.deliveries: list[DeliveryDetails] = []
         self.gaps: list[GapDetails] = []
         self.errors: list[BusErrorDetails] = []
+        self.strains: list[StrainDetails] = []
 
     def on_delivery(self, details: DeliveryDetails, /) -> None:
         self.deliveries.append(details)
@@ -43,6 +45,9 @@ class RecordingHooks:
 
     def on_error(self, details: BusErrorDetails, /) -> None:
         self.errors.append(details)
+
+    def on_strain(self, details: StrainDetails, /) -> None:
+        self.strains.append(details)
 
     def outcomes(self) -> list[Outcome]:
         return [details.outcome for details in self.deliveries]

@@ -8,6 +8,11 @@ from cortex_core.eventsourcing import EventStore, Message, NewEvent
 Store = EventStore[Any]
 Spoil = Callable[[str, int, str, bytes], Awaitable[None]]
 """(stream, version, column, bytes): writes other bytes into a stored event, past every check."""
+SpoilSnapshot = Callable[[str, int, bytes], Awaitable[None]]
+"""(stream, version, bytes): the same for a stored snapshot's state."""
+
+TakeOver = Callable[[str, int], Awaitable[None]]
+"""(lease, epoch): the lease of the context's tenant changes hands, and its epoch is this now."""
 
 
 class Refused(Exception):

@@ -1,12 +1,11 @@
-"""Engines: how this process speaks to the database. Writers and readers have one each.
+"""SQLite, for one machine.
 
-SQLite takes one writer at a time, so the writing engine holds one connection, for which this process's writers queue
+It takes one writer at a time, so the writing engine holds one connection, for which this process's writers queue
 up, and its transactions begin IMMEDIATE: a writer of another process is waited for (`busy_timeout` seconds), instead
-of failing half way in. Readers see the last commit and wait for nobody (WAL). Refuses what it has not been proven on:
-PostgreSQL comes with its own pair.
+of failing half way in. Readers see the last commit and wait for nobody (WAL).
 
-What rows hold may be secret. Errors name the statement without its parameters. What is deleted is overwritten with
-zeros; the log beside the file keeps the old pages until a checkpoint has brought them home and new ones overwrite it.
+What is deleted is overwritten with zeros; the log beside the file keeps the old pages until a checkpoint has brought
+them home and new ones overwrite it.
 """
 
 import asyncio
@@ -14,66 +13,38 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from cortex_core.eventsourcing.errors import EventStoreUnavailable
+from cortex_core.eventsourcing.sql.engines.opened import Engines
 from cortex_core.eventsourcing.sql.faults import primary_code, translated
+from cortex_core.eventsourcing.sql.sqlite_driver import OneHop
 
-BUSY_TIMEOUT: Final = 5.0
 _READERS: Final = 4
 _SETTINGS: Final = ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 
 
-@dataclass(frozen=True, slots=True)
-class Engines:
-    writer: AsyncEngine
-    reader: AsyncEngine
-
-
-class _Connection(sqlite3.Connection):
-    """Ends its transaction before it closes. A statement whose caller was cancelled is not finalized, and with such a
-    statement SQLite keeps a closed connection, and its write lock, alive (https://www.sqlite.org/c3ref/close.html)."""
-
-    def close(self) -> None:
-        try:
-            self.rollback()
-        finally:
-            super().close()
-
-
 @asynccontextmanager
-async def open_engines(database_url: str, busy_timeout: float = BUSY_TIMEOUT) -> AsyncIterator[Engines]:
-    """Makes the file ready; connections come with their first use, and are closed with the block.
-
-    Raises ValueError for a URL that is no SQLite file, EventStoreUnavailable.
-    """
-    url = _file_url(database_url)
-    file = Path(url.database or "")
+async def open_sqlite(url: URL, busy_timeout: float) -> AsyncIterator[Engines]:
+    """Makes the file ready. Raises ValueError for a URL that names none, EventStoreUnavailable."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ValueError("the store needs a file, sqlite+aiosqlite:///path; in memory there is MemoryEventStore")
+    file = Path(url.database)
     _make_folder(file)
     with translated():
         await asyncio.to_thread(_keep_a_log, file, busy_timeout)
     writer = _engine(url, _SETTINGS, begin="BEGIN IMMEDIATE", pool_size=1, busy_timeout=busy_timeout)
     reader = _engine(url, (*_SETTINGS, "query_only=ON"), begin="BEGIN", pool_size=_READERS, busy_timeout=busy_timeout)
     try:
-        yield Engines(writer, reader)
+        yield Engines(writer=writer, reader=reader, single=reader, migrator=writer)
     finally:
         await reader.dispose()
         await writer.dispose()
-
-
-def _file_url(database_url: str) -> URL:
-    url = make_url(database_url)
-    if url.drivername != "sqlite+aiosqlite":
-        raise ValueError(f"sqlite+aiosqlite:///path is what this store speaks, not {url.drivername}")
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise ValueError("the store needs a file, sqlite+aiosqlite:///path; in memory there is MemoryEventStore")
-    return url
 
 
 def _make_folder(file: Path) -> None:
@@ -99,6 +70,12 @@ def _keep_a_log(file: Path, busy_timeout: float) -> None:
                 return
 
 
+async def _opened(url: URL, busy_timeout: float) -> OneHop:
+    driver = OneHop(url.database or "", busy_timeout)
+    await driver
+    return driver
+
+
 def _engine(url: URL, settings: Sequence[str], *, begin: str, pool_size: int, busy_timeout: float) -> AsyncEngine:
     engine = create_async_engine(
         url,
@@ -106,11 +83,10 @@ def _engine(url: URL, settings: Sequence[str], *, begin: str, pool_size: int, bu
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=busy_timeout * 2,
-        connect_args={"timeout": busy_timeout, "factory": _Connection},
+        async_creator=lambda: _opened(url, busy_timeout),
     )
 
     def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
         cursor = connection.cursor()
         for pragma in settings:
             cursor.execute(f"PRAGMA {pragma}")

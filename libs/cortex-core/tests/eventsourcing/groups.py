@@ -1,0 +1,64 @@
+"""How to have appends meet in one group: one that comes first keeps the writer busy until it is let go."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cortex_core.eventsourcing import Message, NewEvent
+from cortex_core.eventsourcing.sql import SqlEventStore
+from cortex_core.testing import eventually
+
+
+def ticked(size: int = 0) -> NewEvent:
+    return NewEvent("ticked", {"note": "x" * size})
+
+
+def outgoing(name: str) -> Message:
+    return Message(name, "order", "ord_1", b"{}")
+
+
+async def streams(store: SqlEventStore) -> set[str]:
+    return {each.stream for each in await store.read_all(limit=10_000)}
+
+
+class Gate:
+    """An `also` that keeps the writer busy until it is opened."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self._open = asyncio.Event()
+
+    async def __call__(self, _: AsyncConnection) -> None:
+        self.entered.set()
+        await self._open.wait()
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@contextlib.asynccontextmanager
+async def busy(store: SqlEventStore) -> AsyncIterator[Gate]:
+    """While the block runs, whatever is appended queues up; at its end the writer goes on."""
+    gate = Gate()
+    holding = asyncio.create_task(store.append("busy", [ticked()], expected_version=0, also=gate))
+    await gate.entered.wait()
+    try:
+        yield gate
+    finally:
+        gate.open()
+        await holding
+
+
+def appending(store: SqlEventStore, stream: str, *events: NewEvent, **options: Any) -> "asyncio.Task[int]":
+    return asyncio.create_task(store.append(stream, events or [ticked()], expected_version=0, **options))
+
+
+async def settled(*tasks: "asyncio.Task[int]") -> list[int | BaseException]:
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def queued(store: SqlEventStore, count: int) -> None:
+    await eventually(lambda: len(store._group._queue) == count)
