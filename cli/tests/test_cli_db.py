@@ -4,9 +4,12 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from cortex_core.testing import PostgresServer
 
 SERVICES = ("order", "storage", "analytics")
 
@@ -44,6 +47,21 @@ def test_a_service_names_a_command_that_there_is(production: dict[str, str], tmp
         assert database.execute("SELECT count(*) FROM orders").fetchone() == (0,)
 
 
+def test_databases_may_be_postgresqls(production: dict[str, str], postgres_server: PostgresServer) -> None:
+    with ExitStack() as stack:
+        urls = {name: stack.enter_context(postgres_server.database()) for name in SERVICES}
+        production |= {f"{name.upper()}_DATABASE_URL": url for name, url in urls.items()}
+
+        upgraded = run(production, "cortex_cli.main", "db", "upgrade")
+        again = run(production, "cortex_cli.main", "db", "upgrade")
+
+        assert (upgraded.returncode, upgraded.stderr) == (0, "")
+        assert {line.partition(":")[0] for line in upgraded.stdout.splitlines()} == set(SERVICES)
+        assert sorted(again.stdout.splitlines()) == sorted(f"{name}: is current" for name in SERVICES)
+        for name, table in (("order", "orders"), ("storage", "files"), ("analytics", "totals")):
+            assert postgres_server.execute(f"SELECT count(*) FROM {table}", urls[name].rpartition("/")[2]) == [("0",)]
+
+
 def test_a_database_out_of_reach_is_one_line(production: dict[str, str]) -> None:
     production["ORDER_DATABASE_URL"] = "sqlite+aiosqlite:////proc/none/order.db"
 
@@ -58,3 +76,39 @@ def test_an_unknown_word_is_one_line(production: dict[str, str]) -> None:
     failed = run(production, "cortex_order.main", "serve")
 
     assert (failed.returncode, len(failed.stderr.splitlines())) == (64, 1)
+
+
+def test_a_service_s_projections_are_asked_by_its_name(production: dict[str, str]) -> None:
+    run(production, "cortex_cli.main", "db", "upgrade", "--only=order")
+
+    status = run(production, "cortex_cli.main", "projections", "status", "order")
+    rebuilt = run(production, "cortex_cli.main", "projections", "rebuild", "order", "orders")
+    nothing = run(production, "cortex_cli.main", "projections", "abandon", "order", "orders")
+    unknown = run(production, "cortex_cli.main", "projections", "rebuild", "order", "cats")
+    without = run(production, "cortex_cli.main", "projections", "status", "storage")
+
+    assert (status.returncode, status.stderr) == (0, "")
+    assert status.stdout == "order: orders generation 1: live, position 0 of 0, logic 1, 0 parked\n"
+    assert rebuilt.stdout.startswith("order: orders is shown from generation 2 after ")
+    assert nothing.stdout == "order: nothing of orders is being built\n"
+    assert (unknown.returncode, unknown.stderr) == (64, "order: there is no projection 'cats'; there is orders\n")
+    assert (without.returncode, len(without.stderr.splitlines())) == (64, 1)
+
+
+def test_without_an_environment_the_hub_s_own_projections_are_meant(tmp_path: Path) -> None:
+    """As `cortex up` left them: its state folder names the databases."""
+    state = tmp_path / ".cortex"
+    (state / "data").mkdir(parents=True)
+    (state / "cortex-state").touch()
+    bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    url = f"sqlite+aiosqlite:///{state}/data/order.db"
+    run({**bare, "CORTEX_ENV": "development", "ORDER_DATABASE_URL": url}, "cortex_order.main", "db", "upgrade")
+
+    status = run(bare, "cortex_cli.main", "projections", "status", "order", "--state", str(state))
+    nowhere = run(bare, "cortex_cli.main", "projections", "status", "order", "--state", str(tmp_path / "none"))
+
+    assert (status.returncode, status.stderr) == (0, "")
+    assert status.stdout == "order: orders generation 1: live, position 0 of 0, logic 1, 0 parked\n"
+    assert nowhere.returncode == 1
+    assert "pass --state, or set CORTEX_ENV" in nowhere.stderr
+    assert nowhere.stderr.count("\n") == 1

@@ -152,6 +152,19 @@ def check_deletable(state: State) -> None:
         raise Refusal(f"a hub runs on {state.folder} (pid {record.supervisor.pid}): end it first with `cortex down`")
 
 
+def redis_of(state: State) -> str:
+    """The URL of the Redis of the hub that runs here. Raises Refusal."""
+    record = state.running()
+    if record is None:
+        raise Refusal(
+            f"no hub runs on {state.folder}: start one with `cortex up`, or set CORTEX_REDIS_URL to the bus you mean",
+            status=3,
+        )
+    if record.redis is None:
+        raise Refusal("this hub uses a Redis of your own: set CORTEX_REDIS_URL to it")
+    return record.redis
+
+
 def gateway_of(state: State) -> str:
     """The URL of the way into the hub that runs here. Raises Refusal."""
     record = state.running()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cortex_cli.events.commands import app as events_app
 from cortex_cli.refusal import Refusal, answered
 
 
@@ -167,6 +168,40 @@ def upgrade(
 
     topology = read_topology()
     raise typer.Exit(db.upgrade(topology.only(only) if only is not None else topology))
+
+
+_projections = typer.Typer(help="Lists that the services make of their events.", no_args_is_help=True)
+app.add_typer(_projections, name="projections")
+ServiceArgument = Annotated[str, typer.Argument(help="Whose it is: order.")]
+ProjectionArgument = Annotated[str, typer.Argument(help="Its name, as `status` tells it.")]
+
+
+@_projections.command("status")
+def projections_status(service: ServiceArgument, state: StateOption = None) -> None:
+    """How far each has come, what is being built, what was set aside."""
+    _ask_projections(service, state, "status")
+
+
+@_projections.command("rebuild")
+def projections_rebuild(service: ServiceArgument, name: ProjectionArgument, state: StateOption = None) -> None:
+    """Make it again from the first event on, beside the one that is shown, and switch to it."""
+    _ask_projections(service, state, "rebuild", name)
+
+
+@_projections.command("abandon")
+def projections_abandon(service: ServiceArgument, name: ProjectionArgument, state: StateOption = None) -> None:
+    """Give up a rebuild that cannot go on."""
+    _ask_projections(service, state, "abandon", name)
+
+
+def _ask_projections(service: str, state: Path | None, *words: str) -> None:
+    from cortex_cli import projections
+    from cortex_cli.topology import read_topology
+
+    raise typer.Exit(projections.ask(read_topology().only(service), words, state))
+
+
+app.add_typer(events_app, name="events")
 
 
 @app.command()

@@ -88,14 +88,26 @@ def _inherited() -> dict[str, str]:
 def _service(service: Service, env: Mapping[str, str], state: State) -> Program:
     prefix = service.name.upper()
     theirs = {f"{prefix}_SHUTDOWN_GRACE": _GRACE}
-    if "database" in service.needs:
-        theirs[f"{prefix}_DATABASE_URL"] = f"sqlite+aiosqlite:///{quote(str(state.data / service.name))}.db"
+    theirs |= _database(service, state)
     if "blocks" in service.needs:
         theirs[f"{prefix}_BLOCKS_DIR"] = str(state.data / service.name / "blocks")
     ours = {f"{prefix}_HOST": HOST, f"{prefix}_PORT": str(service.port)}
     if service.exporter_port is not None:
         ours[f"{prefix}_EXPORTER_PORT"] = str(service.exporter_port)
     return _python(service.name, "service", service.module, {**theirs, **env, **ours}, service.url, state)
+
+
+def environment_of(service: Service, state: State) -> dict[str, str]:
+    """What `service` is told in the hub on `state`, as far as its data goes: for commands that look after those. What
+    the person has set is stronger."""
+    return {**_database(service, state), **_inherited()}
+
+
+def _database(service: Service, state: State) -> dict[str, str]:
+    if "database" not in service.needs:
+        return {}
+    url = f"sqlite+aiosqlite:///{quote(str(state.data / service.name))}.db"
+    return {f"{service.name.upper()}_DATABASE_URL": url}
 
 
 def _helper(helper: Helper, port: int, env: Mapping[str, str], state: State) -> Program:

@@ -80,6 +80,11 @@ class Record:
         return self.supervisor.process() is not None
 
     @property
+    def redis(self) -> str | None:
+        """The URL of the Redis this hub started, None where it uses another."""
+        return next((member.url for member in self.members if member.kind == "redis"), None)
+
+    @property
     def gateway(self) -> str | None:
         """The way in: the gateway's URL, None where this hub was started without one."""
         return next((member.url for member in self.members if member.name == "gateway"), None)
