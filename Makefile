@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .SUFFIXES:
 bin := .venv/bin
-sources := libs services cli tests scripts benchmarks
+sources := libs services cli tests scripts benchmarks chaos
 blocks := resilience ratelimit asgi
 comma := ,
 space := $(subst ,, )
@@ -48,6 +48,10 @@ check: lint test  ## everything a commit must pass
 .PHONY: reliability
 reliability: setup  ## hold the promises of time, one test after the other, on a machine that does nothing else
 	@CORTEX_BOUNDS=1 $(bin)/pytest -q -m bound -n 0
+
+.PHONY: chaos-orders
+chaos-orders: setup  ## kill, wipe and hold back what orders stand on; controls must fail (ONLY="append" SCALE=0.05: a glance)
+	@exec $(bin)/python -m chaos orders $(foreach row,$(ONLY),--only $(row)) $(SCALE:%=--scale %)
 
 .PHONY: machines
 machines: setup  ## walk the state machines 100,000 steps each

@@ -1,0 +1,1 @@
+"""Experiments: a promise, a fault that is counted, and a control without the mechanism, which must fail."""
