@@ -11,7 +11,16 @@ from benchmarks import machine, peers, report
 from benchmarks.processes import say
 from benchmarks.rounds import Plan
 
-AREAS: Final = ("compression", "ratelimit", "resilience", "headers", "cache")
+AREAS: Final = (
+    "compression",
+    "ratelimit",
+    "resilience",
+    "headers",
+    "cache",
+    "actors",
+    "eventstore",
+    "bus",
+)
 
 
 def main() -> None:
