@@ -11,12 +11,16 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from cortex_core.events.redis import RedisEventBus
+
+from .bus_scenes import ENVIRONMENT, Cortex
 
 FAKEHUB = Path(__file__).parent / "fakehub"
 
@@ -169,3 +173,29 @@ def free_ports(count: int) -> int:
         finally:
             for listener in listeners:
                 listener.close()
+
+
+@pytest.fixture
+def cortex(redis_url: str, tmp_path: Path) -> Cortex:
+    """`cortex events …`, asked of the bus at `redis_url`."""
+
+    def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cortex_cli.main", "events", *arguments],
+            cwd=tmp_path,
+            env=ENVIRONMENT | {"HOME": str(tmp_path), "CORTEX_REDIS_URL": redis_url, "COLUMNS": "200"} | environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+async def bus(redis_url: str) -> AsyncIterator[RedisEventBus]:
+    bus = RedisEventBus(redis_url)
+    yield bus
+    await bus.aclose()

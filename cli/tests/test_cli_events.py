@@ -3,79 +3,17 @@
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from cortex_core.events import CloudEvent, ConsumerPolicy
+from cortex_core.events import CloudEvent
 from cortex_core.events.redis import RedisEventBus
-from cortex_core.testing import RedisServer, eventually
+from cortex_core.testing import eventually
 
-Cortex = Callable[..., subprocess.CompletedProcess[str]]
-DEAD = "cortex:public:dead:analytics"
-ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
-
-
-@pytest.fixture
-def cortex(redis_url: str, tmp_path: Path) -> Cortex:
-    def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "cortex_cli.main", "events", *arguments],
-            cwd=tmp_path,
-            env=ENVIRONMENT | {"HOME": str(tmp_path), "CORTEX_REDIS_URL": redis_url, "COLUMNS": "200"} | environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
-
-
-@pytest.fixture
-async def bus(redis_url: str) -> AsyncIterator[RedisEventBus]:
-    bus = RedisEventBus(redis_url)
-    yield bus
-    await bus.aclose()
-
-
-def event(number: int, **data: object) -> CloudEvent:
-    return CloudEvent("order.created", "/cortex/order", f"ord_{number}", {"number": number, **data}, id=f"evt_{number}")
-
-
-@asynccontextmanager
-async def member(bus: RedisEventBus, group: str, *, dies: bool = False) -> AsyncIterator[list[str]]:
-    """What the group was handed; `dies` sends all of it to its dead letters."""
-    heard: list[str] = []
-
-    async def handle(event: CloudEvent) -> None:
-        heard.append(event.id)
-        if dies:
-            raise ValueError("cannot be taken")
-
-    subscription = await bus.consume(group, ["order"], handle, ConsumerPolicy(attempts=1))
-    try:
-        yield heard
-    finally:
-        await subscription.aclose()
-
-
-async def die(bus: RedisEventBus, *events: CloudEvent) -> list[str]:
-    """Makes them dead letters of `analytics`; their entries."""
-    await bus.publish(events)
-    async with member(bus, "analytics", dies=True):
-
-        async def dead() -> list[str]:
-            letters = await bus.log.dead_letters("analytics")
-            return [letter.entry for letter in letters] if len(letters) == len(events) else []
-
-        return await eventually(dead)
+from .bus_scenes import ENVIRONMENT, Cortex, die, event, member
 
 
 async def test_tail_shows_what_is_there_and_ends_after_count(bus: RedisEventBus, cortex: Cortex) -> None:
@@ -156,82 +94,6 @@ async def test_an_unknown_group_is_one_line(cortex: Cortex) -> None:
 
     assert refused.returncode == 1
     assert refused.stderr == "cortex: no group is called nobody; `cortex events groups` names those there are\n"
-
-
-async def test_a_dead_letter_is_listed_and_shown(bus: RedisEventBus, cortex: Cortex) -> None:
-    [entry] = await die(bus, event(7))
-
-    listed = await asyncio.to_thread(cortex, "dead-letters", "list", "analytics")
-    shown = await asyncio.to_thread(cortex, "dead-letters", "show", "analytics", entry)
-
-    assert entry in listed.stdout
-    assert "order.created ord_7" in listed.stdout
-    assert '"id": "evt_7"' in shown.stdout
-    assert "cannot be taken" in shown.stdout
-
-
-async def test_pages_follow_each_other(bus: RedisEventBus, cortex: Cortex) -> None:
-    entries = await die(bus, *(event(number) for number in range(3)))
-
-    first = await asyncio.to_thread(cortex, "dead-letters", "list", "analytics", "--limit", "2")
-    second = await asyncio.to_thread(cortex, "dead-letters", "list", "analytics", "--after", entries[1], "--json")
-
-    assert f"--after {entries[1]}" in first.stdout
-    assert [json.loads(line)["entry"] for line in second.stdout.splitlines()] == entries[2:]
-
-
-async def test_a_replayed_dead_letter_comes_to_its_group_alone(bus: RedisEventBus, cortex: Cortex) -> None:
-    [entry] = await die(bus, event(1))
-    async with member(bus, "notification") as others:
-        await eventually(lambda: others == ["evt_1"])
-        async with member(bus, "analytics") as heard:
-            replayed = await asyncio.to_thread(cortex, "dead-letters", "replay", "analytics", entry)
-            await eventually(lambda: heard == ["evt_1"])
-
-        assert others == ["evt_1"]
-    assert replayed.stdout == "1 dead letter on the way to analytics again\n"
-    assert await bus.log.dead_letters("analytics") == []
-
-
-async def test_all_dead_letters_are_replayed_once_each(bus: RedisEventBus, cortex: Cortex) -> None:
-    await die(bus, *(event(number) for number in range(5)))
-
-    replayed = await asyncio.to_thread(cortex, "dead-letters", "replay", "analytics", "--all", "--yes")
-
-    assert replayed.stdout == "5 dead letters on the way to analytics again\n"
-    async with member(bus, "analytics") as heard:
-        await eventually(lambda: sorted(heard) == [f"evt_{number}" for number in range(5)])
-
-
-async def test_clocks_that_differ_keep_no_dead_letter_back(
-    bus: RedisEventBus, redis_server: RedisServer, cortex: Cortex
-) -> None:
-    """Each member writes its own time; what counts is the place."""
-    await die(bus, *(event(number) for number in range(3)))
-    for number, time_told in enumerate(("12:00:00.002Z", "12:00:00.001Z", "12:00:00.001Z")):
-        [(_, fields)] = redis_server.command("XRANGE", DEAD, "-", "+", "COUNT", "1")
-        fields[fields.index("time") + 1] = f"2026-11-25T{time_told}"
-        redis_server.command("XADD", f"{DEAD}.new", f"{number + 1}-0", *fields)
-        redis_server.command("XTRIM", DEAD, "MAXLEN", str(2 - number))
-    redis_server.command("RENAME", f"{DEAD}.new", DEAD)
-
-    dropped = await asyncio.to_thread(cortex, "dead-letters", "drop", "analytics", "--all", "--yes")
-
-    assert dropped.stdout == "3 dead letters of analytics deleted\n"
-    assert await bus.log.dead_letters("analytics") == []
-
-
-async def test_dropping_asks_first(bus: RedisEventBus, cortex: Cortex) -> None:
-    [entry] = await die(bus, event(1))
-
-    unasked = await asyncio.to_thread(cortex, "dead-letters", "drop", "analytics", entry)
-    refused = await asyncio.to_thread(cortex, "dead-letters", "drop", "analytics", entry, stdin="n\n")
-    assert (unasked.returncode, refused.returncode) == (1, 1)
-    assert len(await bus.log.dead_letters("analytics")) == 1
-
-    agreed = await asyncio.to_thread(cortex, "dead-letters", "drop", "analytics", entry, stdin="y\n")
-    assert agreed.returncode == 0
-    assert await bus.log.dead_letters("analytics") == []
 
 
 async def test_a_topic_is_replayed_to_one_group(bus: RedisEventBus, cortex: Cortex) -> None:

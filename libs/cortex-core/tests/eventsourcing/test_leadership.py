@@ -1,8 +1,5 @@
 import asyncio
 import contextlib
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -10,83 +7,13 @@ import pytest
 from cortex_core.eventsourcing import (
     EventStoreUnavailable,
     Leadership,
-    LeadershipDetails,
     Lease,
     LeaseLost,
     MemoryEventStore,
 )
 from cortex_core.testing import FakeClock, eventually
 
-TTL = 6.0
-MARGIN = 1.5
-
-
-@dataclass
-class Leases:
-    """The memory leases, with a store that can be slow, away, or answer late."""
-
-    store: MemoryEventStore
-    clock: FakeClock
-    failing: Exception | None = None
-    takes: float = 0.0
-    renewals: int = 0
-
-    async def acquire(self, name: str, holder: str, ttl: float) -> Lease | None:
-        self._fail()
-        lease = await self.store.leases.acquire(name, holder, ttl)
-        await self._take()
-        return lease
-
-    async def renew(self, lease: Lease) -> Lease:
-        self.renewals += 1
-        self._fail()
-        renewed = await self.store.leases.renew(lease)
-        await self._take()
-        return renewed
-
-    async def release(self, lease: Lease) -> None:
-        self._fail()
-        await self.store.leases.release(lease)
-
-    def _fail(self) -> None:
-        if self.failing is not None:
-            raise self.failing
-
-    async def _take(self) -> None:
-        if self.takes:
-            await self.clock.sleep(self.takes)
-
-
-@dataclass
-class Told:
-    turns: list[LeadershipDetails] = field(default_factory=list)
-
-    def __call__(self, details: LeadershipDetails, /) -> None:
-        self.turns.append(details)
-
-    @property
-    def words(self) -> list[str]:
-        return [each.turn for each in self.turns]
-
-
-class Work:
-    """What is done under the lease: it never ends by itself. `outcome` is what came of the block around it."""
-
-    def __init__(self, leadership: Leadership) -> None:
-        self.leadership = leadership
-        self.begun = asyncio.Event()
-        self.cancelled_at: float | None = None
-        self.lease: Lease | None = None
-        self.task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        async with self.leadership.held() as self.lease:
-            self.begun.set()
-            await asyncio.get_running_loop().create_future()
-
-    async def end(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+from .leading import MARGIN, TTL, Leases, Make, Told, Work, maker
 
 
 @pytest.fixture
@@ -100,15 +27,8 @@ def told() -> Told:
 
 
 @pytest.fixture
-def make(leases: Leases, clock: FakeClock, told: Told) -> Callable[..., Leadership]:
-    def leadership(holder: str = "a", **more: Any) -> Leadership:
-        options = {"ttl": TTL, "margin": MARGIN, "on_turn": told, **more}
-        return Leadership(leases, "relay", holder=holder, clock=clock, **options)
-
-    return leadership
-
-
-Make = Callable[..., Leadership]
+def make(leases: Leases, clock: FakeClock, told: Told) -> Make:
+    return maker(leases, clock, told)
 
 
 async def test_whoever_comes_first_leads_and_gives_back_in_the_end(make: Make, told: Told) -> None:
@@ -354,73 +274,6 @@ async def test_what_lost_its_lease_can_go_on_afterwards(make: Make, leases: Leas
         await clock.advance(TTL)
     await task
     assert outcomes == ["lost", "lost", "went on"]
-
-
-class TestConfirming:
-    async def test_the_store_says_yes_and_for_longer(self, make: Make, leases: Leases, clock: FakeClock) -> None:
-        leadership = make("a")
-        async with leadership.held() as lease:
-            clock.pause(TTL - MARGIN - 0.1)
-            await leadership.confirm(lease)
-            clock.pause(TTL - MARGIN - 0.1)
-            assert leadership.lease is not None
-
-    async def test_the_store_says_no(self, make: Make, leases: Leases, told: Told) -> None:
-        leadership = make("a")
-        with pytest.raises(LeaseLost):
-            async with leadership.held() as lease:
-                await leases.store.leases.release(lease)
-                with pytest.raises(LeaseLost) as caught:
-                    await leadership.confirm(lease)
-                assert leadership.lease is None
-                raise caught.value
-        assert told.words == ["gained", "lost"]
-        task = asyncio.current_task()
-        assert task is not None and task.cancelling() == 0
-
-    async def test_a_cancellation_after_the_no_is_a_cancellation(self, make: Make, leases: Leases) -> None:
-        said_no = asyncio.Event()
-
-        async def work() -> None:
-            leadership = make("a")
-            async with leadership.held() as lease:
-                await leases.store.leases.release(lease)
-                with contextlib.suppress(LeaseLost):
-                    await leadership.confirm(lease)
-                said_no.set()
-                await asyncio.get_running_loop().create_future()
-
-        task = asyncio.create_task(work())
-        await said_no.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    async def test_the_store_says_nothing(self, make: Make, leases: Leases) -> None:
-        leadership = make("a")
-        async with leadership.held() as lease:
-            leases.failing = EventStoreUnavailable("gone")
-            with pytest.raises(EventStoreUnavailable):
-                await leadership.confirm(lease)
-            assert leadership.lease is not None
-
-
-async def test_a_hook_that_raises_costs_nothing(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    def broken(_: LeadershipDetails) -> None:
-        raise LookupError("no such metric")
-
-    async with make("a", on_turn=broken).held():
-        pass
-
-    assert "no such metric" in caplog.text
-
-
-async def test_without_a_hook_it_is_logged(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
-        async with make("a", on_turn=None).held():
-            pass
-
-    assert "'turn': 'gained', 'lease': 'relay', 'holder': 'a', 'epoch': 1" in caplog.text
 
 
 def test_every_one_has_a_name_of_its_own(leases: Leases) -> None:
