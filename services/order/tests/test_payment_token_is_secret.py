@@ -1,5 +1,6 @@
 """The payment token is the one secret an order holds: whatever goes wrong, however much is logged, no line has it."""
 
+import asyncio
 import io
 import logging
 import sqlite3
@@ -43,6 +44,14 @@ def database_of(settings: Settings) -> Path:
     return Path(make_url(settings.database_url).database or "")
 
 
+def break_settlements(settings: Settings) -> None:
+    with closing(sqlite3.connect(database_of(settings), timeout=30.0)) as database:
+        database.execute(
+            "CREATE TRIGGER boom BEFORE INSERT ON settlements BEGIN SELECT RAISE(ABORT, 'disk trouble'); END"
+        )
+        database.commit()
+
+
 async def test_no_line_has_it_when_an_order_is_placed_and_settled_at_level_debug(
     lines: io.StringIO, caplog: pytest.LogCaptureFixture, client: aiohttp.ClientSession, payments: Any
 ) -> None:
@@ -59,11 +68,7 @@ async def test_no_line_has_it_when_an_order_is_placed_and_settled_at_level_debug
 async def test_no_line_and_no_answer_has_it_when_the_database_refuses_the_row(
     lines: io.StringIO, caplog: pytest.LogCaptureFixture, client: aiohttp.ClientSession, settings: Settings
 ) -> None:
-    with closing(sqlite3.connect(database_of(settings))) as database:
-        database.execute(
-            "CREATE TRIGGER boom BEFORE INSERT ON settlements BEGIN SELECT RAISE(ABORT, 'disk trouble'); END"
-        )
-        database.commit()
+    await asyncio.to_thread(break_settlements, settings)  # in a thread: the service that has its turn lives in this one
 
     async with client.post("/orders", json=ORDER) as answer:
         status, body = answer.status, await answer.text()
