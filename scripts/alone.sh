@@ -12,7 +12,8 @@ for service in services/*/; do
   python=$place/$name/bin/python
   "$uv" venv -q --python .venv/bin/python "$place/$name"
   "$uv" pip sync -q --python "$python" --require-hashes "requirements/$name.lock"
-  "$uv" pip install -q --python "$python" --no-deps --no-index --find-links dist cortex-core cortex-contracts "cortex-$name"
+  # These very wheels, by their path: looked up by name, uv takes what an earlier build left in its cache.
+  "$uv" pip install -q --python "$python" --no-deps --no-index dist/cortex_core-*.whl dist/cortex_contracts-*.whl "dist/cortex_$name"-*.whl
   "$python" -c "import cortex_$name.main"
   "$uv" pip install -q --python "$python" --require-hashes -r requirements/testing.lock
   printf '%-14s' "$name"
