@@ -11,7 +11,7 @@ declare -A promises=(
   [none]="kernel resilience ratelimit events eventsourcing asgi asgi.compression asgi.http_cache"
   [compression]="asgi.compression asgi.decompression"
   [redis]="events.redis ratelimit.redis resilience.redis asgi.http_cache.redis"
-  [resilience]="resilience" [ratelimit]="ratelimit" [ipfs]="ipfs" [actors]="actors"
+  [security]="security" [resilience]="resilience" [ratelimit]="ratelimit" [ipfs]="ipfs" [actors]="actors"
   [sql]="eventsourcing.sql" [postgres]="eventsourcing.sql" [wasm]="wasm"
   [observability]="observability" [otlp]="observability.exporters"
   [chassis]="chassis" [testing]="testing"

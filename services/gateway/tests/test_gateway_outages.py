@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -9,13 +10,13 @@ import pytest
 
 from cortex_core.testing import assert_bound, free_port
 from cortex_gateway import routes, wiring
-from cortex_gateway.routes import Route, RouteTable, Service
+from cortex_gateway.routes import RouteTable, Service
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same routes with a time-out of 0.2 s."""
-    short = [Route(r.methods, r.path, r.service, 0.2, r.body_limit, r.streams) for r in routes.ROUTES]
+    short = [replace(r, timeout=0.2) for r in routes.ROUTES]
     monkeypatch.setattr(wiring, "_TABLE", RouteTable(short))
 
 

@@ -83,7 +83,10 @@ def test_a_refused_method_names_the_route_for_the_metrics() -> None:
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_literal_segment_wins_whatever_the_order(turned: bool) -> None:
-    entries = [Route(("GET",), "/api/orders/{id}", Service.ORDER), Route(("GET",), "/api/orders/open", Service.STORAGE)]
+    entries = [
+        Route(("GET",), "/api/orders/{id}", Service.ORDER, None),
+        Route(("GET",), "/api/orders/open", Service.STORAGE, None),
+    ]
 
     table = RouteTable(entries[::-1] if turned else entries)
 
@@ -94,7 +97,10 @@ def test_a_literal_segment_wins_whatever_the_order(turned: bool) -> None:
 def test_a_route_declared_twice_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"GET /api/orders/\{other\} is declared twice"):
         RouteTable(
-            [Route(("GET",), "/api/orders/{id}", Service.ORDER), Route(("GET",), "/api/orders/{other}", Service.ORDER)]
+            [
+                Route(("GET",), "/api/orders/{id}", Service.ORDER, None),
+                Route(("GET",), "/api/orders/{other}", Service.ORDER, None),
+            ]
         )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cortex_core.asgi import ClientAddress, by_api_key, by_client, by_route, by_tenant, by_user
-from cortex_core.kernel.context import use_context
+from cortex_core.kernel import Principal, use_context
 
 
 def request(path: str = "/", method: str = "GET", peer: str = "192.0.2.1", **headers: str) -> dict[str, Any]:
@@ -24,13 +24,15 @@ def test_by_client_groups_ipv6() -> None:
 
 def test_by_user_is_the_principal_within_its_tenant() -> None:
     assert by_user()(request()) is None
-    with use_context(principal="ann", tenant="acme"):
+    with use_context(principal=Principal("anonymous")):
+        assert by_user()(request()) is None
+    with use_context(principal=Principal("ann", method="jwt"), tenant="acme"):
         assert by_user()(request()) == "user:acme/ann"
 
 
 def test_no_two_users_share_a_key_for_a_slash_in_a_name() -> None:
     def key(tenant: str, principal: str) -> str | None:
-        with use_context(tenant=tenant, principal=principal):
+        with use_context(tenant=tenant, principal=Principal(principal, method="jwt")):
             return by_user()(request())
 
     assert len({key("a", "b/c"), key("a/b", "c"), key("a%2Fb", "c"), key("a%2Fb/c", "c")}) == 4

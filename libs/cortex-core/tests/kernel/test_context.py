@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cortex_core.kernel import Context, TraceContext, current, use_context
+from cortex_core.kernel import Context, Principal, TraceContext, current, use_context
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -89,7 +89,7 @@ def test_an_unknown_field_is_refused() -> None:
 
 async def test_a_task_inherits_the_context_and_keeps_its_changes_to_itself() -> None:
     async def child() -> str:
-        with use_context(principal="ann"):
+        with use_context(principal=Principal("ann")):
             await asyncio.sleep(0)
             return current().tenant
 

@@ -1,10 +1,13 @@
-"""The role the gateway needs: services that can be talked to. Contract: tests/test_aiohttp_upstreams.py."""
+"""The roles the gateway needs: services that can be talked to, as streams (`Upstreams`) for what goes through the
+application, by callbacks (`Carrier`) for the express lane. Contract: tests/upstreams_contract.py.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from cortex_core.kernel import CortexError
 from cortex_gateway.domain import Headers
 from cortex_gateway.routes import Service
 
@@ -71,4 +74,93 @@ class Upstreams(Protocol):
 
     async def fetch(self, service: Service, path: str, timeout: float) -> Any:
         """A JSON document of the service's own, within `timeout` seconds in all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A request for the express lane, its head already written but for what only the connection knows.
+
+    `fields` are header lines, each ended by CRLF: everything a service gets to see except `Host`, `Content-Length`,
+    `Transfer-Encoding`, `Connection`, `X-Request-Deadline` and `X-Retry-Budget`, which whoever carries it adds.
+    `length`: bytes of the body to come; None where nobody knows (it goes out chunked). `timeout` in seconds as in
+    `Route`; `deadline` is a reading of the loop's clock, after which nobody waits, None where there is none; `streams`:
+    the service is told no deadline of the route's. `retry`: may be sent a second time where no answer began.
+    """
+
+    service: Service
+    method: bytes
+    target: bytes
+    fields: bytes
+    length: int | None
+    timeout: float
+    deadline: float | None = None
+    streams: bool = False
+    retry: bool = False
+    budget: float | None = None
+
+
+class Head(NamedTuple):
+    """The head of a service's final answer. `fields`: its header lines as they came, each ended by CRLF, without those
+    of that hop alone (RFC 9110, section 7.6.1); `Content-Length` stands where the service sent it. `folded` is the same
+    in lower case, to look things up in. `length`: bytes of body that will come, None where only its end will tell.
+    """
+
+    status: int
+    fields: bytes
+    folded: bytes
+    length: int | None
+
+
+class Receiver(Protocol):
+    """Who gets the answer: called on the loop, in this order, and not after `completed` or `failed`."""
+
+    def answered(self, head: Head) -> None: ...
+
+    def received(self, data: bytes) -> None:
+        """The next part of the answer's body, unchunked."""
+        ...
+
+    def completed(self) -> None:
+        """The answer was whole. Its connection is no longer this exchange's."""
+        ...
+
+    def failed(self, error: CortexError) -> None:
+        """No answer (UpstreamUnavailable, UpstreamTimeout), or one that broke off half-way: `answered` tells which."""
+        ...
+
+    def hold_body(self) -> None:
+        """The service does not take more now: send nothing until `go_on`."""
+        ...
+
+    def go_on(self) -> None: ...
+
+
+class Exchange(Protocol):
+    """One request with a service, as its sender holds it. Everything is done at once and nothing is awaited."""
+
+    def write(self, data: bytes) -> None:
+        """The next part of the request's body, unchunked; chunked on the way where `length` was None."""
+        ...
+
+    def write_eof(self) -> None: ...
+
+    def pause_reading(self) -> None:
+        """Our client does not take more now: at most one more `received` comes before `resume_reading`."""
+        ...
+
+    def resume_reading(self) -> None: ...
+
+    def abort(self) -> None:
+        """Nobody wants the answer any more. Its receiver hears nothing further."""
+        ...
+
+
+class Carrier(Protocol):
+    """Carries requests to services, every one under deadline, breaker, bulkhead and retry budget."""
+
+    def begin(self, departure: Departure, body: bytes, receiver: Receiver) -> Exchange:
+        """Sends it as soon as there is a connection, with `body` in the same write: all of it where that has
+        `departure.length` bytes, else its beginning. Never raises: what is wrong is the receiver's to hear, and never
+        before `begin` has returned."""
         ...

@@ -26,9 +26,34 @@ class Service(StrEnum):
     COMPUTE = "compute"
 
 
+class Rate(StrEnum):
+    """Which limit a request counts against."""
+
+    DEFAULT = "default"  # the caller's: of its address, or of its API key's plan
+    NONE = "none"  # what machines of ours ask
+
+
+class Retry(StrEnum):
+    """Whether we may send a request a second time where no answer to the first began."""
+
+    IDEMPOTENT = "idempotent"  # RFC 9110, section 9.2.2; without a body; within the retry budget
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Caching:
+    """Answers may be kept at the edge for `ttl` seconds, whatever the service says of caches beyond us, one for each
+    tenant. An event whose type is in `purged_by` takes away what is kept of the path whose first parameter is the
+    event's subject, or of the whole template where it has none."""
+
+    ttl: float
+    purged_by: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` is the public template; `{name}` stands for one segment. `body_limit` is in bytes.
+    """`path` is the public template; `{name}` stands for one segment. `requires` is the scope that its caller must have
+    (None: anybody). `body_limit` is in bytes.
 
     `timeout` (seconds) is how long the service may keep us waiting without a sign of life: until it takes the next part
     of the body, begins to answer, or sends the next part of the answer. A route that `streams` may go on for as long as
@@ -38,24 +63,45 @@ class Route:
     methods: tuple[str, ...]
     path: str
     service: Service
+    requires: str | None
     timeout: float = 5.0
     body_limit: int = MIB
     streams: bool = False
+    rate: Rate = Rate.DEFAULT
+    caching: Caching | None = None
+    retry: Retry = Retry.IDEMPOTENT
 
 
 ROUTES: Final = (
-    Route(("POST", "GET"), "/api/orders", Service.ORDER),
-    Route(("GET",), "/api/orders/{orderId}", Service.ORDER),
-    Route(("GET",), "/api/orders/{orderId}/events", Service.ORDER),
-    Route(("POST",), "/api/orders/{orderId}/cancel", Service.ORDER),
-    Route(("GET",), "/api/analytics/metrics", Service.ANALYTICS),
-    Route(("POST",), "/api/storage/files", Service.STORAGE, timeout=60.0, body_limit=1024 * MIB, streams=True),
-    Route(("GET",), "/api/storage/files", Service.STORAGE),
-    Route(("GET", "HEAD"), "/api/storage/files/{cid}", Service.STORAGE, timeout=60.0, streams=True),
-    Route(("POST",), "/api/compute/images", Service.COMPUTE, timeout=60.0, body_limit=32 * MIB, streams=True),
+    Route(("POST",), "/api/orders", Service.ORDER, "orders:write"),
+    Route(("GET",), "/api/orders", Service.ORDER, "orders:read"),
+    Route(("GET",), "/api/orders/{orderId}", Service.ORDER, "orders:read"),
+    Route(("GET",), "/api/orders/{orderId}/events", Service.ORDER, "orders:read"),
+    Route(("POST",), "/api/orders/{orderId}/cancel", Service.ORDER, "orders:write"),
+    Route(("GET",), "/api/analytics/metrics", Service.ANALYTICS, "analytics:read", caching=Caching(1.0)),
+    Route(
+        ("POST",),
+        "/api/storage/files",
+        Service.STORAGE,
+        "files:write",
+        timeout=60.0,
+        body_limit=1024 * MIB,
+        streams=True,
+    ),
+    Route(("GET",), "/api/storage/files", Service.STORAGE, "files:read"),
+    Route(("GET", "HEAD"), "/api/storage/files/{cid}", Service.STORAGE, "files:read", timeout=60.0, streams=True),
+    Route(
+        ("POST",),
+        "/api/compute/images",
+        Service.COMPUTE,
+        "images:write",
+        timeout=60.0,
+        body_limit=32 * MIB,
+        streams=True,
+    ),
 )
 
-SOCKETS: Final = (Route(("GET",), "/ws", Service.NOTIFICATION),)
+SOCKETS: Final = (Route(("GET",), "/ws", Service.NOTIFICATION, "notifications:read"),)
 
 
 class RouteNotFound(CortexError):

@@ -34,8 +34,10 @@ def by_user() -> KeyFunction:
 
     def key(scope: Scope) -> str | None:  # noqa: ARG001 - a key function's signature
         context = current()
+        if context.principal is None or context.principal.method == "anonymous":
+            return None
         tenant = context.tenant.replace("%", "%25").replace("/", "%2F")
-        return f"user:{tenant}/{context.principal}" if context.principal else None
+        return f"user:{tenant}/{context.principal.subject}"
 
     return key
 

@@ -6,13 +6,15 @@ from cortex_core.chassis.cached_client import CachedClient
 from cortex_core.chassis.client import Reply, ServiceClient, outgoing_headers
 from cortex_core.chassis.consumers import Consumers, consume, hear, on
 from cortex_core.chassis.edge import Edge, LimiterReporter, Limits
+from cortex_core.chassis.entry import serve
+from cortex_core.chassis.http_protocol import HttpProtocol, protocol_class
 from cortex_core.chassis.openapi import problems
 from cortex_core.chassis.platform import Platform
 from cortex_core.chassis.problems import Answered, Problem, respond
 from cortex_core.chassis.projecting import projecting, projector_of
 from cortex_core.chassis.relaying import relaying, trimming
 from cortex_core.chassis.resilience import Resilience
-from cortex_core.chassis.server import CortexHttpServer, serve
+from cortex_core.chassis.server import CortexHttpServer
 from cortex_core.chassis.settings import Config, development, service_config
 from cortex_core.chassis.upstream import (
     UNWELL,
@@ -33,6 +35,7 @@ __all__ = [
     "Consumers",
     "CortexHttpServer",
     "Edge",
+    "HttpProtocol",
     "LimiterReporter",
     "Limits",
     "OutOfTime",
@@ -56,6 +59,7 @@ __all__ = [
     "problems",
     "projecting",
     "projector_of",
+    "protocol_class",
     "relaying",
     "respond",
     "serve",

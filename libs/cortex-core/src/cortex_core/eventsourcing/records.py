@@ -127,7 +127,7 @@ def surroundings() -> str:
     context = current()
     known = {
         "traceparent": context.trace and context.trace.traceparent,
-        "principal": context.principal,
+        "principal": context.principal and context.principal.subject,
         "request_id": context.request_id,
     }
     return _encode({name: value for name, value in known.items() if value is not None})

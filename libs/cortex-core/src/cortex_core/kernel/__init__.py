@@ -5,6 +5,7 @@ from cortex_core.kernel.context import Context, TraceContext, current, use_conte
 from cortex_core.kernel.errors import CortexError, Kind
 from cortex_core.kernel.facts import Delivered
 from cortex_core.kernel.ids import new_id, uuid7
+from cortex_core.kernel.principal import Principal
 
 __all__ = [
     "Clock",
@@ -12,6 +13,7 @@ __all__ = [
     "CortexError",
     "Delivered",
     "Kind",
+    "Principal",
     "SystemClock",
     "Timer",
     "TraceContext",

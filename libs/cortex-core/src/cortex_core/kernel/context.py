@@ -11,7 +11,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
-DEFAULT_TENANT: Final = "public"
+from cortex_core.kernel.principal import DEFAULT_TENANT, Principal
+
+__all__ = ["DEFAULT_TENANT", "Context", "TraceContext", "current", "use_context"]
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 
@@ -55,7 +57,7 @@ class Context:
 
     trace: TraceContext | None = None
     tenant: str = DEFAULT_TENANT
-    principal: str | None = None
+    principal: Principal | None = None
     request_id: str | None = None
     deadline: float | None = None
     retry_budget: float | None = None

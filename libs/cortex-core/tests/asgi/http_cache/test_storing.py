@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cortex_core.asgi.http_cache import CacheRule
-from cortex_core.kernel import use_context
+from cortex_core.kernel import Principal, use_context
 
 Site = Any  # conftest.py
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -90,7 +90,7 @@ async def test_what_was_asked_with_credentials_is_kept_only_where_it_says_it_may
 
 
 async def test_a_principal_in_the_context_is_a_credential(site: Site) -> None:
-    with use_context(principal="usr_1"):
+    with use_context(principal=Principal("usr_1")):
         await site.ask()
 
     assert len(site.store) == 0

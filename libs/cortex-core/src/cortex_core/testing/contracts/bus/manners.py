@@ -14,6 +14,7 @@ from cortex_core.events import (
     MalformedEvent,
 )
 from cortex_core.kernel.context import TraceContext, current, use_context
+from cortex_core.kernel.principal import Principal
 from cortex_core.testing.contracts.bus.tools import (
     DRAIN,
     QUICK,
@@ -37,7 +38,7 @@ class MannersContract:
         async def handle(event: CloudEvent) -> None:
             seen.put_nowait((current(), event.tenant))
 
-        with use_context(tenant="other", principal="usr_1", request_id="req_1", deadline=0.0):
+        with use_context(tenant="other", principal=Principal("usr_1"), request_id="req_1", deadline=0.0):
             if way == "consume":
                 await bus.consume("counting", ["order"], handle)
             else:

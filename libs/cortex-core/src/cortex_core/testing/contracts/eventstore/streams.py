@@ -7,6 +7,7 @@ import pytest
 from cortex_core.eventsourcing import CorruptEvent, NewEvent
 from cortex_core.kernel.context import TraceContext, use_context
 from cortex_core.kernel.errors import Kind
+from cortex_core.kernel.principal import Principal
 from cortex_core.testing.contracts.eventstore.terms import Spoil, Store, placed
 from cortex_core.testing.fake_clock import FakeClock
 
@@ -26,7 +27,7 @@ class StreamsContract:
         trace = TraceContext.new()
         event = NewEvent("order.created", {"total": 2500}, schema_version=3, id="evt_1")
 
-        with use_context(tenant="acme", trace=trace, principal="usr_1", request_id="req_1"):
+        with use_context(tenant="acme", trace=trace, principal=Principal("usr_1"), request_id="req_1"):
             await store.append("ord_1", [event], expected_version=0)
             [read] = await store.read("ord_1")
 

@@ -1,0 +1,1 @@
+"""The web console at `/`: pages without a build step, served with a nonce of their own."""
