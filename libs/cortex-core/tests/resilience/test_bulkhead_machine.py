@@ -22,6 +22,28 @@ class Caller:
     inside: bool = False
     task: "asyncio.Task[None]" = field(init=False)
 
+    async def hold(self, bulkhead: Bulkhead) -> None:
+        """As `bulkhead.execute(self.work)`, but by the form of those who cannot await their turn."""
+        if not bulkhead.try_enter():
+            come: asyncio.Future[BulkheadTimeout | None] = asyncio.get_running_loop().create_future()
+            turn = bulkhead.line_up(come.set_result)
+            assert not come.done()
+            try:
+                refusal = await asyncio.shield(come)
+            except asyncio.CancelledError:
+                if come.done() and come.result() is None:
+                    bulkhead.leave()
+                turn.give_up()
+                turn.come()
+                raise
+            turn.give_up()
+            if refusal is not None:
+                raise refusal
+        try:
+            await self.work()
+        finally:
+            bulkhead.leave()
+
     async def work(self) -> None:
         self.inside = True
         try:
@@ -48,10 +70,11 @@ class BulkheadMachine(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.bulkhead = Bulkhead(places, queue, timeout, clock=self.clock)
 
-    @rule()
-    def somebody_comes(self) -> None:
+    @rule(awaits=st.booleans())
+    def somebody_comes(self, awaits: bool) -> None:
         caller = Caller(end=float("inf") if self.timeout is None else self.now + self.timeout)
-        caller.task = self.loop.create_task(self.bulkhead.execute(caller.work))
+        coming = self.bulkhead.execute(caller.work) if awaits else caller.hold(self.bulkhead)
+        caller.task = self.loop.create_task(coming)
         self.settle()
         if len(self.inside) < self.places:
             self.inside.append(caller)

@@ -24,9 +24,11 @@ RATIO = 0.2
 
 @dataclass(eq=False)
 class Service:
-    """Calls each of its callees once, with retries; fails by itself at `failing`."""
+    """Calls each of its callees once, with retries; fails by itself at `failing`. `awaits`: by the executor, or by a
+    course of its own."""
 
     retry: RetryExecutor
+    awaits: bool = True
     callees: "list[Service]" = field(default_factory=list)
     failing: float = 0.0
 
@@ -35,7 +37,20 @@ class Service:
             if dice.random() < self.failing:
                 raise ConnectionError
             for callee in self.callees:
-                await self.retry.execute(self._call, callee, dice)
+                if self.awaits:
+                    await self.retry.execute(self._call, callee, dice)
+                else:
+                    await self._by_course(callee, dice)
+
+    async def _by_course(self, callee: "Service", dice: random.Random) -> None:
+        course = self.retry.course(current().retry_budget, None)
+        while True:
+            assert course.budget is not None
+            try:
+                return await callee(format_retry_budget(course.budget), dice)
+            except ConnectionError as error:
+                if not course.goes_on(error):
+                    raise
 
     @staticmethod
     async def _call(callee: "Service", dice: random.Random) -> None:
@@ -59,7 +74,7 @@ class BudgetMachine(RuleBasedStateMachine):
         for parent in [None, *shape]:
             budget = RetryBudget(RATIO, capacity)
             retry = RetryExecutor(attempts, 0.0, budget=budget, on_retry=self.count)
-            service = Service(retry)
+            service = Service(retry, awaits=len(self.services) % 2 == 0)
             if parent is not None:
                 self.services[parent % len(self.services)].callees.append(service)
             self.services.append(service)

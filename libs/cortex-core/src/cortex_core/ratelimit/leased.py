@@ -79,6 +79,24 @@ class LeasedLimiter:
                     break
         return await self._decide(purses, demands, cost)
 
+    def spend(self, *demands: Demand, cost: int = 1) -> Decision | None:
+        """What `acquire` would answer without asking anybody: from what is in hand, or by a refusal that still holds.
+        None: it would have to ask, and nothing is spent. The demands are distinct."""
+        now = self._clock.monotonic()
+        if len(demands) == 1 and cost > 0:
+            policy, key = demands[0]
+            purse = self._purses.get((policy.id, key))
+            if purse is not None and (decision := purse.spend(cost, now)) is not None:
+                return decision
+        purses = [self._purses.get((policy.id, key)) for policy, key in demands]
+        known = [purse for purse in purses if purse is not None]
+        if not known or len(known) < len(purses) or cost < 1:
+            return None
+        if all(purse.tokens(now) >= cost for purse in known):
+            spent = [purse.spend(cost, now) for purse in known]
+            return min((decision for decision in spent if decision is not None), key=_left)
+        return self._remembered(known, cost, now)
+
     async def check_limit(self, key: str, limit: int, window: float) -> Decision:
         return await self.acquire((sliding(limit, window), key))
 
@@ -161,3 +179,7 @@ class LeasedLimiter:
             if not decision.allowed:
                 about[0].remember(decision, cost, now)
         return [(decision.policy, decision.remaining, decision.reset_after, decision.retry_after)]
+
+
+def _left(decision: Decision) -> int:
+    return decision.remaining

@@ -66,6 +66,9 @@ class RateLimiter:
                 return self._one(policy, found[1], cost)
         return self._all(checked(demands, cost), cost)
 
+    spend = decide
+    """As `LeasedLimiter.spend`: here everything is in hand."""
+
     async def check_limit(self, key: str, limit: int, window: float) -> Decision:
         return self.decide((sliding(limit, window), key))
 

@@ -14,6 +14,7 @@ from cortex_core.resilience.breaker import (
     CircuitOpenError,
     CircuitStatus,
     CountWindow,
+    Permit,
     TimeWindow,
     WindowCounts,
     is_failure,
@@ -25,11 +26,12 @@ from cortex_core.resilience.budget import (
 )
 from cortex_core.resilience.bulkhead import (
     Bulkhead,
-    BulkheadFull,
-    BulkheadTimeout,
 )
 from cortex_core.resilience.composite import (
     CompositePolicy,
+)
+from cortex_core.resilience.course import (
+    Course,
 )
 from cortex_core.resilience.deadline import (
     DeadlineExceeded,
@@ -101,6 +103,11 @@ from cortex_core.resilience.timeout import (
     ThreadsExhausted,
     Timeout,
 )
+from cortex_core.resilience.turns import (
+    BulkheadFull,
+    BulkheadTimeout,
+    Turn,
+)
 
 __all__ = [
     "AdaptiveLimit",
@@ -125,6 +132,7 @@ __all__ = [
     "CircuitStatus",
     "CompositePolicy",
     "CountWindow",
+    "Course",
     "DeadlineExceeded",
     "Fallback",
     "FallbackDetails",
@@ -146,6 +154,7 @@ __all__ = [
     "OnTimeout",
     "OverLimit",
     "Percentile",
+    "Permit",
     "Place",
     "Policy",
     "Refusal",
@@ -158,6 +167,7 @@ __all__ = [
     "TimeWindow",
     "Timeout",
     "TimeoutDetails",
+    "Turn",
     "WindowCounts",
     "check_deadline",
     "format_retry_budget",

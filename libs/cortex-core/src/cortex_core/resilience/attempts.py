@@ -21,8 +21,8 @@ class Attempt:
         self._surroundings: AbstractContextManager[Context | None] = nullcontext()
 
     def __enter__(self) -> "Attempt":
-        if self._course.surroundings is not None:
-            self._surroundings = use_context(**self._course.surroundings)
+        if (changes := self._course.surroundings) is not None:
+            self._surroundings = use_context(**changes)
         self._surroundings.__enter__()
         return self
 
@@ -75,7 +75,7 @@ class Attempts:
     def _next_course(self) -> Course | None:
         """The course, if it goes on. The first attempt begins it: its deadline runs from there."""
         if self._course is None or self._attempt is None:
-            self._course = Course(self._rules)
+            self._course = Course.here(self._rules)
             return self._course
         if self._attempt.again is None:
             raise RuntimeError(

@@ -3,7 +3,8 @@
 Owns the permits, and promises that they are conserved under any cancellation (test_bulkhead_machine.py checks it
 against a counting model). A permit that is given back goes straight to whoever waited longest and still wants it:
 nobody who comes later slips in between. Tasks of any loop and threads wait in one queue. Refuses to know what it
-protects. Next: composite.py puts it in order with the others; adaptive.py finds the number of places by itself.
+protects. Next: turns.py is the queue for who cannot await; composite.py puts it in order with the others; adaptive.py
+finds the number of places by itself.
 """
 
 import asyncio
@@ -20,34 +21,10 @@ from cortex_core.kernel.context import current
 from cortex_core.resilience.bounds import seconds, whole
 from cortex_core.resilience.hooks import Admission, AdmissionDetails, OnAdmission, tell
 from cortex_core.resilience.policy import Policy, settled
-from cortex_core.resilience.refusal import Refusal
+from cortex_core.resilience.turns import BulkheadFull, BulkheadTimeout, Then, Turn, Waiter
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class BulkheadFull(Refusal):
-    """No place inside, none in the queue. The work never began."""
-
-    code = "bulkhead.full"
-
-
-class BulkheadTimeout(Refusal):
-    """Waited for `queue_timeout`, or until the caller's deadline. The work never began."""
-
-    code = "bulkhead.timeout"
-
-
-class _Waiter:
-    """A caller in the queue. `since` and `end` by the bulkhead's clock; `outcome` is None while it waits."""
-
-    __slots__ = ("end", "outcome", "since", "wake")
-
-    def __init__(self, wake: Callable[[], object], since: float, end: float) -> None:
-        self.wake = wake
-        self.since = since
-        self.end = end
-        self.outcome: Admission | None = None
 
 
 class Bulkhead(Policy):
@@ -81,7 +58,7 @@ class Bulkhead(Policy):
         self._on_admission = on_admission
         self._lock = threading.RLock()  # reentrant: a collected coroutine gives its permit back in whatever thread runs
         self._in_use = 0
-        self._line: OrderedDict[_Waiter, None] = OrderedDict()  # empty while a permit is free
+        self._line: OrderedDict[Waiter, None] = OrderedDict()  # empty while a permit is free
 
     @property
     def in_use(self) -> int:
@@ -100,12 +77,12 @@ class Bulkhead(Policy):
 
     async def execute(self, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The call's own result or error. Raises BulkheadFull, BulkheadTimeout."""
-        if not self._enter_at_once():
+        if not self.try_enter():
             await self._enter_in_turn()
         try:
             return await call(*args, **kwargs)
         finally:
-            self._leave()
+            self.leave()
 
     def execute_sync(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for a call that blocks its thread."""
@@ -113,26 +90,27 @@ class Bulkhead(Policy):
             return settled(call(*args, **kwargs))
 
     async def __aenter__(self) -> Self:
-        if not self._enter_at_once():
+        if not self.try_enter():
             await self._enter_in_turn()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave()
+        self.leave()
 
     def __enter__(self) -> Self:
-        if not self._enter_at_once():
+        if not self.try_enter():
             self._enter_in_turn_sync()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave()
+        self.leave()
 
-    def _enter_at_once(self) -> bool:
+    def try_enter(self) -> bool:
+        """Takes a place if one is free, for who cannot await: whoever got one gives it back by `leave`."""
         with self._lock:
             if self._in_use >= self.max_concurrent:
                 return False
@@ -140,6 +118,24 @@ class Bulkhead(Policy):
         if self._on_admission is not None:
             self._tell(Admission.ADMITTED)
         return True
+
+    def leave(self) -> None:
+        """Gives back a place that was taken by `try_enter` or came by `line_up`."""
+        with self._lock:
+            if not self._line or not self._handed_on():
+                self._in_use -= 1
+
+    def line_up(self, then: Then) -> Turn:
+        """A turn in the queue, for who cannot await: `then` hears None when its place has come, or BulkheadTimeout; on
+        this loop, and not before this returns. Raises BulkheadFull."""
+        loop = asyncio.get_running_loop()
+        turn = Turn(self._conclude, self._abandon, then)
+        waiter = turn.waiter = self._line_up(partial(loop.call_soon_threadsafe, turn.come))
+        if waiter.outcome is not None:
+            loop.call_soon(turn.come)
+        elif waiter.end < math.inf:
+            turn.timer = self._clock.call_later(waiter.end - waiter.since, partial(self._expire, waiter))
+        return turn
 
     async def _enter_in_turn(self) -> None:
         loop = asyncio.get_running_loop()
@@ -171,10 +167,10 @@ class Bulkhead(Policy):
         self._expire(waiter)
         self._conclude(waiter)
 
-    def _line_up(self, wake: Callable[[], object]) -> _Waiter:
+    def _line_up(self, wake: Callable[[], object]) -> Waiter:
         """A waiter in the queue, or one that need not wait any more. Raises BulkheadFull."""
         now = self._clock.monotonic()
-        waiter = _Waiter(wake, now, self._last_moment(now))
+        waiter = Waiter(wake, now, self._last_moment(now))
         with self._lock:
             if self._in_use < self.max_concurrent:  # another thread has just left
                 self._in_use += 1
@@ -196,11 +192,6 @@ class Bulkhead(Policy):
         bound = math.inf if self.queue_timeout is None else now + self.queue_timeout
         return bound if deadline is None else min(bound, deadline)
 
-    def _leave(self) -> None:
-        with self._lock:
-            if not self._line or not self._handed_on():
-                self._in_use -= 1
-
     def _handed_on(self) -> bool:
         """Gives one permit to the first of the queue who is still there and in time."""
         while self._line:
@@ -216,24 +207,24 @@ class Bulkhead(Policy):
                 return True
         return False
 
-    def _expire(self, waiter: _Waiter) -> None:
+    def _expire(self, waiter: Waiter) -> None:
         with self._lock:
             if waiter.outcome is None:
                 waiter.outcome = Admission.TIMEOUT
                 del self._line[waiter]
                 waiter.wake()
 
-    def _abandon(self, waiter: _Waiter) -> None:
+    def _abandon(self, waiter: Waiter) -> None:
         """Out of the queue, or back with the permit that came at the same moment."""
         with self._lock:
             if waiter.outcome is None:
                 del self._line[waiter]
             elif waiter.outcome is Admission.ADMITTED:
-                self._leave()
+                self.leave()
             waiter.outcome = Admission.LEFT
         self._tell(Admission.LEFT, waiter)
 
-    def _conclude(self, waiter: _Waiter) -> None:
+    def _conclude(self, waiter: Waiter) -> None:
         """Raises BulkheadTimeout, unless the waiter has a permit."""
         if waiter.outcome is Admission.ADMITTED:
             self._tell(Admission.ADMITTED, waiter)
@@ -241,7 +232,7 @@ class Bulkhead(Policy):
         self._tell(Admission.TIMEOUT, waiter)
         raise BulkheadTimeout(f"no place within {waiter.end - waiter.since:.3f} s", bulkhead=self.name)
 
-    def _tell(self, outcome: Admission, waiter: _Waiter | None = None) -> None:
+    def _tell(self, outcome: Admission, waiter: Waiter | None = None) -> None:
         if self._on_admission is None:
             return
         waited = 0.0 if waiter is None else self._clock.monotonic() - waiter.since

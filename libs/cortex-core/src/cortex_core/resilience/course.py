@@ -2,8 +2,8 @@
 
 Owns the wait between attempts: exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", AWS
 Architecture Blog, 2015), so that callers who failed together do not come back together. Nor do those whom one callee
-told the same `retry_after`: the jitter begins there. Refuses to call or to wait: that is retry.py's (functions) and
-attempts.py's (blocks).
+told the same `retry_after`: the jitter begins there. Refuses to call or to wait: that is retry.py's (functions),
+attempts.py's (blocks), or whoever's who took it by `RetryExecutor.course`.
 """
 
 import math
@@ -50,29 +50,35 @@ class RetryRules:
 
 
 class Course:
-    """`attempt` is the one that runs, from 1; `surroundings` the changes to the context it runs in, if any."""
+    """`attempt` is the one that runs, from 1, and `budget` the retry budget it passes on. `deadline`, a reading of the
+    rules' clock, is its caller's, and `brought` the retry budget that came with it."""
 
-    __slots__ = ("_begun", "_end", "_rules", "attempt", "delay", "surroundings")
+    __slots__ = ("_begun", "_deadline", "_end", "_rules", "attempt", "budget", "delay")
 
-    def __init__(self, rules: RetryRules) -> None:
+    def __init__(self, rules: RetryRules, brought: float | None, deadline: float | None) -> None:
         self._rules = rules
         self._begun = False
-        self._end = math.inf
+        self._deadline = deadline
+        self._end = math.inf if rules.deadline is None else rules.clock.monotonic() + rules.deadline
         self.attempt = 1
         self.delay = 0.0
-        self.surroundings: dict[str, Any] | None = None
-        if rules.deadline is not None or rules.budget is not None:
-            self.surroundings = self._first_surroundings()
+        self.budget = None if rules.budget is None else rules.budget.deposit(brought)
 
-    def _first_surroundings(self) -> dict[str, Any]:
-        rules, context = self._rules, current()
+    @classmethod
+    def here(cls, rules: RetryRules) -> "Course":
+        """Of a call that is made in the current context."""
+        context = current()
+        return cls(rules, context.retry_budget, context.deadline)
+
+    @property
+    def surroundings(self) -> dict[str, Any] | None:
+        """The changes to the context that the attempt runs in, if any."""
         changes: dict[str, Any] = {}
-        if rules.budget is not None:
-            changes["retry_budget"] = rules.budget.deposit(context.retry_budget)
-        if rules.deadline is not None:
-            self._end = rules.clock.monotonic() + rules.deadline
-            changes["deadline"] = self._end if context.deadline is None else min(self._end, context.deadline)
-        return changes
+        if self.budget is not None:
+            changes["retry_budget"] = self.budget
+        if self._rules.deadline is not None:
+            changes["deadline"] = self._end if self._deadline is None else min(self._end, self._deadline)
+        return changes or None
 
     def goes_on(self, error: Exception) -> bool:
         """Whether there is to be another attempt, `delay` seconds from now; counts it, and tells who listens."""
@@ -91,7 +97,7 @@ class Course:
         tell(self._rules.on_retry, retry)
         self.attempt += 1
         if self._rules.budget is not None:
-            self.surroundings = {**(self.surroundings or {}), "retry_budget": 0.0}
+            self.budget = 0.0
         return True
 
     def _end_with(self, error: Exception) -> None:
@@ -112,8 +118,8 @@ class Course:
             return GiveUp.RETRY_AFTER
         ceiling = min(rules.max_delay, rules.base_delay * 2.0 ** min(self.attempt - 1, 64))
         self.delay = asked + rules.rng.uniform(0.0, min(ceiling, rules.max_delay - asked))
-        deadline = current().deadline
-        if rules.clock.monotonic() + self.delay >= min(self._end, math.inf if deadline is None else deadline):
+        end = self._end if self._deadline is None else min(self._end, self._deadline)
+        if rules.clock.monotonic() + self.delay >= end:
             return GiveUp.DEADLINE  # nobody would be left to hear the answer
         if rules.budget is not None and not rules.budget.withdraw():
             return GiveUp.BUDGET

@@ -86,30 +86,30 @@ class RetryExecutor(Policy):
 
     async def execute(self, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of the first attempt that succeeds. Raises the error of the last one."""
-        course = Course(self.rules) if self._prepares else None
+        course = Course.here(self.rules) if self._prepares else None
         while True:
             try:
-                if course is None or course.surroundings is None:
+                if course is None or (changes := course.surroundings) is None:
                     return await call(*args, **kwargs)
-                with use_context(**course.surroundings):
+                with use_context(**changes):
                     return await call(*args, **kwargs)
             except Exception as error:  # judged right below: raised again unless another attempt may help
-                course = course or Course(self.rules)
+                course = course or Course.here(self.rules)
                 if not course.goes_on(error):
                     raise
             await self.rules.clock.sleep(course.delay)
 
     def execute_sync(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for a call that blocks its thread; so do the waits. Not for an event loop's thread."""
-        course = Course(self.rules) if self._prepares else None
+        course = Course.here(self.rules) if self._prepares else None
         while True:
             try:
-                if course is None or course.surroundings is None:
+                if course is None or (changes := course.surroundings) is None:
                     return settled(call(*args, **kwargs))
-                with use_context(**course.surroundings):
+                with use_context(**changes):
                     return settled(call(*args, **kwargs))
             except Exception as error:  # judged right below: raised again unless another attempt may help
-                course = course or Course(self.rules)
+                course = course or Course.here(self.rules)
                 if not course.goes_on(error):
                     raise
             self.rules.clock.pause(course.delay)
@@ -120,3 +120,9 @@ class RetryExecutor(Policy):
         The loop ends after the first block that ends without an error; the error of the last one leaves it.
         """
         return Attempts(self.rules)
+
+    def course(self, brought: float | None, deadline: float | None) -> Course:
+        """The same for who cannot await, and makes the attempts and the waits by itself: `goes_on(error)` judges each.
+
+        `brought` is the retry budget that came with the call, `deadline` its caller's, as the context has them."""
+        return Course(self.rules, brought, deadline)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from cortex_core.kernel import CortexError
-from cortex_core.resilience import CircuitChange, CircuitOpenError, Refusal
+from cortex_core.resilience import CircuitChange, CircuitOpenError, Permit, Refusal
 from cortex_core.testing import FakeClock, machine_settings
 
 from .model import ENDINGS, SLOW, Down, Missing, Model, Numbers, Ours, numbers
@@ -32,8 +32,10 @@ async def hang() -> str:
 
 @dataclass
 class Call:
+    """By `execute`, or by a permit."""
+
     number: int
-    coroutine: Coroutine[Any, Any, str]
+    form: Coroutine[Any, Any, str] | Permit
     era: int
     began: float
 
@@ -53,23 +55,27 @@ class BreakerMachine(RuleBasedStateMachine):
     def now(self) -> float:
         return self.clock.monotonic()
 
-    @rule()
-    def begin(self) -> None:
-        self._begin()
+    @rule(permitted=st.booleans())
+    def begin(self, permitted: bool) -> None:
+        self._begin(permitted)
 
-    def _begin(self) -> Call | None:
+    def _begin(self, permitted: bool = False) -> Call | None:
         self.calls += 1
         era = self.model.begin(self.calls, self.now)
-        coroutine = self.breaker.execute(hang)
+        form: Coroutine[Any, Any, str] | Permit
         try:
-            coroutine.send(None)
+            if permitted:
+                form = self.breaker.permit()
+            else:
+                form = self.breaker.execute(hang)
+                form.send(None)
         except CircuitOpenError as refusal:
             assert era is None
             timed = self.model.state == "open" and not self.model.held
             assert refusal.retry_after == (self.model.until - self.now if timed else None)
             return None
         assert era is not None
-        self.flying.append(Call(self.calls, coroutine, era, self.now))
+        self.flying.append(Call(self.calls, form, era, self.now))
         return self.flying[-1]
 
     @rule(which=st.integers(0, 99), ending=st.sampled_from(ENDINGS))
@@ -78,10 +84,10 @@ class BreakerMachine(RuleBasedStateMachine):
         if call is not None:
             self._end(call, ending)
 
-    @rule(endings=st.lists(st.sampled_from(ENDINGS[:3]), min_size=1, max_size=4))
-    def calls_one_after_the_other(self, endings: list[str]) -> None:
+    @rule(endings=st.lists(st.sampled_from(ENDINGS[:3]), min_size=1, max_size=4), permitted=st.booleans())
+    def calls_one_after_the_other(self, endings: list[str], permitted: bool) -> None:
         for ending in endings:
-            call = self._begin()
+            call = self._begin(permitted)
             if call is not None:
                 self._end(call, ending)
 
@@ -127,7 +133,8 @@ class BreakerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for call in getattr(self, "flying", ()):
-            call.coroutine.close()
+            if not isinstance(call.form, Permit):
+                call.form.close()
 
     @staticmethod
     def _held(window: Any) -> tuple[int, int, int]:
@@ -143,12 +150,24 @@ class BreakerMachine(RuleBasedStateMachine):
             "caller's fault": Missing("no such"),
             "refused within": Refusal("full"),
             "ended by us": Ours("broke off"),
-        }
-        if ending == "cancelled":
-            call.coroutine.close()
-            return
-        with pytest.raises((StopIteration, CortexError)):
-            call.coroutine.send(error.get(ending))
+        }.get(ending)
+        if isinstance(call.form, Permit):
+            self._end_permit(call.form, ending, error)
+        elif ending == "cancelled":
+            call.form.close()
+        else:
+            with pytest.raises((StopIteration, CortexError)):
+                call.form.send(error)
+
+    @staticmethod
+    def _end_permit(permit: Permit, ending: str, error: CortexError | None) -> None:
+        if error is not None:
+            permit.failed(error)
+        elif ending == "cancelled":
+            permit.neutral()
+        else:
+            permit.succeeded()
+        permit.failed(Down("a second ending is none"))
 
 
 TestBreakerMachine = pytest.mark.machine(BreakerMachine.TestCase)

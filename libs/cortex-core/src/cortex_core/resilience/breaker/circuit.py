@@ -16,6 +16,7 @@ from typing import ParamSpec, Self, TypeVar
 from cortex_core.kernel.clock import Clock, SystemClock
 from cortex_core.resilience.breaker.errors import CircuitOpenError
 from cortex_core.resilience.breaker.failures import is_failure as counts_as_failure
+from cortex_core.resilience.breaker.permit import Permit
 from cortex_core.resilience.breaker.phases import CircuitStatus, Phase
 from cortex_core.resilience.breaker.rules import Circuit
 from cortex_core.resilience.breaker.settings import CircuitSettings
@@ -58,7 +59,7 @@ class CircuitBreaker(Policy):
     window's `slow_after` was slow, whatever ended it. A result counts only in the phase in which its call began.
 
     Use it as a decorator, by `execute`, or as a context (`async with`, `with`): there an error that leaves the block is
-    the failure. Raises CircuitOpenError for what it refuses, ValueError for bad settings.
+    the failure; or by `permit`. Raises CircuitOpenError for what it refuses, ValueError for bad settings.
     """
 
     def __init__(
@@ -131,6 +132,10 @@ class CircuitBreaker(Policy):
         if self._circuit.failures or not phase.plain:
             self._ended(phase, began)
         return result
+
+    def permit(self) -> Permit:
+        """For who cannot await: the call may begin, and whoever makes it says how it ended. Raises CircuitOpenError."""
+        return Permit(self._ended, self._admitted(), self._clock.monotonic() if self._timed else 0.0)
 
     def __enter__(self) -> Self:
         phase = self._admitted()
@@ -228,14 +233,16 @@ class CircuitBreaker(Policy):
 
     def _admitted(self) -> Phase:
         """The phase in which a call may begin. Raises CircuitOpenError."""
+        if (phase := self._circuit.phase).state is CircuitState.CLOSED:
+            return phase  # without the lock: to be asked changes nothing here
         now = self._clock.monotonic()
         with self._lock:
-            phase = self._circuit.admit(now)
+            admitted = self._circuit.admit(now)
             refused_by = self._circuit.phase
         self._tell_changes()
-        if phase is None:
+        if admitted is None:
             raise self._refusal(refused_by, now)
-        return phase
+        return admitted
 
     def _refusal(self, phase: Phase, now: float) -> CircuitOpenError:
         if phase.held:

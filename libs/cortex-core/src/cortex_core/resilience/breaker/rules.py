@@ -35,11 +35,9 @@ class Circuit:
         if phase.state is _OPEN and now >= phase.until:
             until = now + self.settings.half_open_timeout
             phase = self._move(_HALF_OPEN, CircuitCause.RESET_TIMEOUT, now, until)
-        if phase.state is _CLOSED:
-            return phase
-        if phase.state is _OPEN or phase.admitted >= self.settings.probes:
+        if phase.state is _OPEN or (phase.state is _HALF_OPEN and phase.admitted >= self.settings.probes):
             return None
-        phase.admitted += 1
+        phase.admitted += phase.state is _HALF_OPEN  # closed: by another thread, since its caller looked
         return phase
 
     def ended(self, phase: Phase, outcome: CallOutcome, slow: bool, now: float, error: BaseException | None) -> None:

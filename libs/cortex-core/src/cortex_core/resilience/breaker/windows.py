@@ -149,6 +149,8 @@ class _TimeTally:
             counts[0] += 1
             counts[1] += failed
             counts[2] += slow
+        if not self._sums[1] and not self._sums[2]:
+            return None  # nearly always: every rate is above 0
         return self._judge(WindowCounts(*self._sums))
 
     def counts(self, now: float) -> WindowCounts:
