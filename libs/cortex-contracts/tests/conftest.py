@@ -9,6 +9,8 @@ from cortex_contracts import (
     EventData,
     FileStored,
     ImageProcessed,
+    KeyRevoked,
+    KeyRotated,
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
@@ -58,6 +60,11 @@ EXAMPLES: dict[str, Example] = {
     "image.processed": (
         ImageProcessed(operation="grayscale", format="png", width=640, height=480, duration=0.02),
         {"operation": "grayscale", "format": "png", "width": 640, "height": 480, "duration": 0.02},
+    ),
+    "key.revoked": (KeyRevoked(key_id="key_1", revoked_by="root"), {"keyId": "key_1", "revokedBy": "root"}),
+    "key.rotated": (
+        KeyRotated(key_id="key_1", rotated_by="root", grace=0.5),
+        {"keyId": "key_1", "rotatedBy": "root", "grace": 0.5},
     ),
 }
 

@@ -8,6 +8,7 @@ from typing import Final
 from cortex_contracts.event import EventData
 from cortex_contracts.files import FileStored
 from cortex_contracts.images import ImageProcessed
+from cortex_contracts.keys import KeyRevoked, KeyRotated
 from cortex_contracts.orders import OrderCancelled, OrderCompleted, OrderCreated, OrderFailed, OrderStateChanged
 
 CATALOG: Final[dict[str, type[EventData]]] = {
@@ -20,6 +21,8 @@ CATALOG: Final[dict[str, type[EventData]]] = {
         OrderCancelled,
         FileStored,
         ImageProcessed,
+        KeyRevoked,
+        KeyRotated,
     )
 }
 
@@ -28,6 +31,8 @@ __all__ = [
     "EventData",
     "FileStored",
     "ImageProcessed",
+    "KeyRevoked",
+    "KeyRotated",
     "OrderCancelled",
     "OrderCompleted",
     "OrderCreated",

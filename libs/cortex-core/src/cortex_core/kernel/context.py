@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 from cortex_core.kernel.principal import DEFAULT_TENANT, Principal
@@ -53,17 +53,19 @@ class Context:
 
     `deadline` is a reading of the process's monotonic clock, in seconds. `retry_budget` is what the caller left us of
     the retries this work may cost in all, in tries (0.2: one for every five such calls); None: nobody has said.
+    `principal_token` is the signed text by which another of our services told us of the principal: what we pass on.
     """
 
     trace: TraceContext | None = None
     tenant: str = DEFAULT_TENANT
     principal: Principal | None = None
+    principal_token: str | None = field(default=None, repr=False)
     request_id: str | None = None
     deadline: float | None = None
     retry_budget: float | None = None
 
 
-_FIELDS: Final = tuple(field.name for field in fields(Context))
+_FIELDS: Final = tuple(each.name for each in fields(Context))
 _NAMES: Final = frozenset(_FIELDS)
 _EMPTY: Final = Context()
 _context: ContextVar[Context] = ContextVar("cortex_context", default=_EMPTY)

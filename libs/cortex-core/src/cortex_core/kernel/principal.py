@@ -27,5 +27,10 @@ class Principal:
     plan: str | None = None
     expires_at: float | None = None
 
+    @property
+    def named(self) -> bool:
+        """Whether somebody in particular is meant."""
+        return self.method != "anonymous"
+
     def may(self, scope: str) -> bool:
         return scope in self.scopes
