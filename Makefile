@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE                  # without compiled files every
 
 .PHONY: help
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup:  ## make .venv from the locked pins (nothing to do the second time)
@@ -49,6 +49,23 @@ check: lint test  ## everything a commit must pass
 reliability: setup  ## hold the promises of time, one test after the other, on a machine that does nothing else
 	@CORTEX_BOUNDS=1 $(bin)/pytest -q -m bound -n 0
 
+.PHONY: e2e
+e2e: setup  ## a hub of its own by HTTP and in a real browser: the demonstration, and the console in Chromium
+	@[ -n "$$(type -P chromium chromium-browser google-chrome)" ] || { echo 'make e2e needs Chromium: apt-get install chromium' >&2; exit 1; }
+	@CORTEX_E2E=1 $(bin)/pytest -q -n 0 tests/e2e/console
+
+.PHONY: screenshots
+screenshots: setup  ## take the pictures of docs/console.md anew
+	@CORTEX_E2E=1 $(bin)/pytest -q -n 0 tests/e2e/console/pictures.py
+
+.PHONY: vendor
+vendor: setup  ## fetch what the console ships of others (uPlot), checked by hash
+	@$(bin)/python scripts/vendor.py
+
+.PHONY: fuzz
+fuzz: setup  ## ask a hub of its own whatever its OpenAPI document allows, and what it does not (FUZZ_EXAMPLES=300 an operation)
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(bin)/pytest -q -n 0 tests/e2e/test_api_fuzz.py
+
 .PHONY: chaos-orders
 chaos-orders: setup  ## kill, wipe and hold back what orders stand on; controls must fail (ONLY="append" SCALE=0.05: a glance)
 	@exec $(bin)/python -m chaos orders $(foreach row,$(ONLY),--only $(row)) $(SCALE:%=--scale %)
@@ -60,6 +77,10 @@ machines: setup  ## walk the state machines 100,000 steps each
 .PHONY: bench
 bench: setup  ## ours against peers, to benchmarks/RESULTS.md (ONLY=compression ROUNDS=1 SECONDS=1: a part, a glance)
 	@exec $(bin)/python -m benchmarks $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(SECONDS:%=--seconds %)
+
+.PHONY: load
+load: setup  ## the gateway's read mix on a hub of its own, or on yours (URL=http://… TOKEN=… SECONDS=10 JSON=1 SAVE=1)
+	@exec $(bin)/python -m benchmarks.load $(URL:%=--url %) $(TOKEN:%=--token %) $(SECONDS:%=--seconds %) $(JSON:%=--json) $(SAVE:%=--save)
 
 .PHONY: coverage
 coverage: setup  ## tests with line and branch coverage

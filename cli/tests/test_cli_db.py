@@ -21,6 +21,7 @@ def production(tmp_path: Path) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "CORTEX_REDIS_URL": "redis://127.0.0.1:1/0",
+        "CORTEX_KEY_PEPPER": "0123456789abcdef0123456789abcdef",
         "ORDER_PAYMENT_URL": "http://127.0.0.1:1",
         "STORAGE_BLOCKS_DIR": str(tmp_path / "blocks"),
         **databases,

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from aiohttp import WSMsgType, web
+from aiohttp.test_utils import TestServer
 
+from cortex_cli.demo.gateway import Gateway
 from cortex_cli.demo.png import Picture, read_png
 from cortex_cli.demo.report import Json, Telling
 from cortex_cli.demo.run import show
@@ -260,3 +262,22 @@ async def test_nobody_at_the_address_is_a_refusal_that_says_what_to_do(tmp_path:
 async def test_what_is_no_url_is_a_refusal(url: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="pass --url http"):
         await show(url, SERVICES, tmp_path, Json())
+
+
+async def test_who_has_a_token_shows_it_at_every_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("Authorization"))
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_get("/health", answer)
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        for token in ("a.b.c", ""):
+            monkeypatch.setenv("CORTEX_TOKEN", token)
+            async with Gateway.open(url, lambda _: None) as gateway:
+                await gateway.get("/health")
+
+    assert asked == ["Bearer a.b.c", None]

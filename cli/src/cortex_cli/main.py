@@ -11,6 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from cortex_cli.events.commands import app as events_app
+from cortex_cli.keys.commands import app as keys_app
+from cortex_cli.keys.commands import by_commas
 from cortex_cli.refusal import Refusal, answered
 
 
@@ -202,6 +204,30 @@ def _ask_projections(service: str, state: Path | None, *words: str) -> None:
 
 
 app.add_typer(events_app, name="events")
+app.add_typer(keys_app, name="keys")
+
+
+@app.command()
+def token(
+    subject: Annotated[str, typer.Option("--sub", help="Whom it names.", metavar="NAME")],
+    scope: Annotated[
+        list[str] | None, typer.Option("--scope", "-s", help="Several: again, or by commas.", metavar="SCOPE")
+    ] = None,
+    role: Annotated[
+        list[str] | None, typer.Option("--role", "-r", help="viewer, operator or admin.", metavar="ROLE")
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="Whose he is.", metavar="NAME")] = "public",
+    plan: Annotated[str | None, typer.Option(help="Whose limit he has.")] = None,
+    ttl: Annotated[str, typer.Option(help="90s, 15m, 1h: at most a day.", metavar="TIME")] = "1h",
+    state: StateOption = None,
+) -> None:
+    """Print a token that the hub here accepts, signed with its development key."""
+    from cortex_cli.durations import seconds
+    from cortex_cli.state import State
+    from cortex_cli.tokens import Wanted, sign_token
+
+    wanted = Wanted(subject, by_commas(scope or []), by_commas(role or []), tenant, plan, seconds(ttl, "--ttl"))
+    typer.echo(sign_token(State.chosen(state).folder, wanted))
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """What a hub consists of: each process with its command line, its environment and how to ask whether it is ready.
 
-Owns the variables by which services find each other, Redis and their data. A database the person has chosen
+Owns the variables by which services find each other, Redis, their data and their keys. A database the person has chosen
 (`ORDER_DATABASE_URL` …) is theirs; addresses are ours. Refuses to start anything: that is `supervisor`.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote, urlsplit
 
+from cortex_cli.development_keys import DevelopmentKeys
 from cortex_cli.ports import free_port, require_free
 from cortex_cli.probe import Answer, http_ready
 from cortex_cli.redis_server import RedisServer
@@ -43,7 +44,8 @@ class Program:
 def plan(whole: Topology, chosen: Topology, state: State) -> list[Program]:
     """The processes of `chosen`, in the order they start. Services know the addresses of the `whole` hub.
 
-    Raises Refusal where a port is taken or no Redis is to be had.
+    Keys are made where there are none yet; services are told of them, helpers and Redis are not. Raises Refusal where a
+    port is taken or no Redis is to be had.
     """
     require_free(_listening(chosen))
     taken = {port for _, port in _listening(whole)}
@@ -62,7 +64,11 @@ def plan(whole: Topology, chosen: Topology, state: State) -> list[Program]:
     env |= {helper.url_env: f"http://{HOST}:{helpers[helper.name]}" for helper in chosen.helpers}
 
     programs += [_helper(helper, helpers[helper.name], env, state) for helper in chosen.helpers]
-    programs += [_service(service, env, state) for service in chosen.services]
+    keys = DevelopmentKeys.of(state.folder)
+    keys.ensure()
+    for service in chosen.services:
+        theirs = keys.environment(gateway=service.name == "gateway")
+        programs.append(_service(service, {**theirs, **env}, state))
     return programs
 
 
@@ -82,6 +88,7 @@ def _listening(topology: Topology) -> list[tuple[str, int]]:
 def _inherited() -> dict[str, str]:
     env = dict(os.environ)
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling everything at each start costs seconds
+    env.pop("CORTEX_TOKEN", None)  # the person's own, and no service's
     return env | {"CORTEX_ENV": "development"}
 
 

@@ -127,13 +127,13 @@ def examples(urls: dict[str, str]) -> list[str]:
     base = urls.get("gateway")
     if base is None:
         return []
-    lines = []
+    lines = [f"# the console, in a browser: {base}/"]
     if "order" in urls:
         lines += [f"curl -i {base}/api/orders -H 'Content-Type: application/json' -d '{ORDER}'"]
         lines += [f"curl '{base}/api/orders?limit=3'"]
     if "storage" in urls:
         lines += [f"echo 'hello, hub' | curl {base}/api/storage/files -H 'Content-Type: text/plain' --data-binary @-"]
-    return ["", *lines, ""] if lines else []
+    return ["", *lines, ""]
 
 
 def _table(*columns: str) -> Table:

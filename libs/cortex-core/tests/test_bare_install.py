@@ -16,7 +16,7 @@ import pytest
 import cortex_core
 
 PACKAGE = Path(cortex_core.__file__).parent
-BARE = ("kernel", "resilience", "events", "actors", "ratelimit", "asgi", "eventsourcing")
+BARE = ("kernel", "resilience", "events", "actors", "ratelimit", "asgi", "eventsourcing", "security")
 NEEDS_AN_EXTRA = {
     "cortex_core.asgi.compression.extra",
     "cortex_core.asgi.http_cache.redis",
@@ -25,6 +25,9 @@ NEEDS_AN_EXTRA = {
     "cortex_core.eventsourcing.sql",
     "cortex_core.ratelimit.redis",
     "cortex_core.resilience.redis",
+    "cortex_core.security.jwks",
+    "cortex_core.security.redis",
+    "cortex_core.security.signatures",
 }
 
 

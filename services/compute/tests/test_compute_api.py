@@ -319,6 +319,6 @@ async def test_the_document_says_what_is_taken_and_what_can_go_wrong(compute: Co
     media = ["image/png", "image/jpeg", "image/webp"]
     assert list(operation["requestBody"]["content"]) == media
     assert list(operation["responses"]["200"]["content"]) == media
-    assert set(operation["responses"]) == {"200", "400", "413", "415", "422", "500", "503", "504"}
+    assert set(operation["responses"]) == {"200", "400", "401", "403", "413", "415", "422", "500", "503", "504"}
     assert "image.animated" in operation["responses"]["422"]["description"]
     assert operation["parameters"][0]["schema"]["enum"] == ["grayscale"]

@@ -1,5 +1,6 @@
 """The gateway under its real server, in front of real upstream applications under theirs."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -8,8 +9,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from cortex_core.chassis.http_protocol import ConnectionLimits, HttpProtocol, guarded, protocol_class
 from cortex_core.events import MemoryEventBus
 from cortex_core.testing import free_port, serving
+from cortex_gateway.adapters.pool import exchange
+from cortex_gateway.dataplane import ExpressProtocol
 from cortex_gateway.settings import Settings
 from cortex_gateway.wiring import build
 
@@ -33,16 +37,25 @@ def alive(app: App) -> App:
     return with_lifespan
 
 
-@pytest.fixture
-def start_gateway() -> StartGateway:
+@pytest.fixture(params=["express", "asgi"])
+def lane(request: pytest.FixtureRequest) -> str:
+    """Both lanes answer alike: what is asked through `start_gateway` is asked of each."""
+    return str(request.param)
+
+
+def starting(lane: str) -> StartGateway:
     """`async with start_gateway(order=app, storage="http://…") as client`: services not named are down.
 
     Nobody is limited and nothing is shared unless `settings` say so: these tests ask more often than a client may.
+    `parts` go to `build` in place of what it would make. `limits` are a connection's.
     """
 
     @asynccontextmanager
     async def start(
-        settings: Mapping[str, Any] | None = None, **services: App | str
+        settings: Mapping[str, Any] | None = None,
+        parts: Mapping[str, Any] | None = None,
+        limits: ConnectionLimits | None = None,
+        **services: App | str,
     ) -> AsyncIterator[aiohttp.ClientSession]:
         async with AsyncExitStack() as stack:
             addresses: dict[str, Any] = {}
@@ -52,10 +65,35 @@ def start_gateway() -> StartGateway:
                     upstream = await stack.enter_async_context(serving(alive(service)))
                     service = str(upstream._base_url)
                 addresses[f"{name}_url"] = service.rstrip("/")
-            told = {"rate_limit_store": "memory", "rate_limit_per_minute": 0, **addresses, **(settings or {})}
-            yield await stack.enter_async_context(serving(build(Settings(env="test", **told), bus=MemoryEventBus())))
+            told = {"rate_limit_store": "memory", "rate_limit_per_minute": 0, "failed_attempts_per_minute": 0}
+            told |= {**addresses, **(settings or {})}
+            app = build(Settings(env="test", **told), **{"bus": MemoryEventBus(), **(parts or {})})
+            base = ExpressProtocol if lane == "express" else HttpProtocol
+            protocol = guarded(protocol_class(base, application=app), limits or ConnectionLimits())
+            yield await stack.enter_async_context(serving(app, protocol=protocol))
 
     return start
+
+
+@pytest.fixture
+def start_gateway(lane: str) -> StartGateway:
+    return starting(lane)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may take as long as a busy machine needs for it."""
+    monkeypatch.setattr(exchange, "CONNECT", 10.0)
+
+
+@pytest.fixture
+def start_express(patient: None) -> StartGateway:
+    return starting("express")
+
+
+@pytest.fixture
+def start_asgi(patient: None) -> StartGateway:
+    return starting("asgi")
 
 
 @pytest.fixture
@@ -113,3 +151,24 @@ class Recorder:
 @pytest.fixture
 def recorder() -> type[Recorder]:
     return Recorder
+
+
+_ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+async def order() -> AsyncIterator[str]:
+    """A service that answers each request after a few milliseconds, so that some are in progress at every moment."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(0.005)
+                writer.write(_ANSWER)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

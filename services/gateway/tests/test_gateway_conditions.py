@@ -59,13 +59,3 @@ async def test_the_services_own_304_is_passed_on(start_gateway: Any, recorder: A
         client.get("/api/orders/ord_1", headers={"If-None-Match": '"v2"'}) as reply,
     ):
         assert (reply.status, reply.headers["ETag"]) == (304, '"v2"')
-
-
-async def test_an_order_is_asked_for_anew_each_time(start_gateway: Any, recorder: Any) -> None:
-    order = recorder(200, b"{}", PRIVATE)
-    async with start_gateway(order=order) as client:
-        for _ in range(3):
-            async with client.get("/api/orders/ord_1") as reply:
-                assert reply.status == 200
-
-    assert len(order.requests) == 3

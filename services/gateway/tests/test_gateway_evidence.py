@@ -11,7 +11,7 @@ from cortex_core.chassis import Resilience, UpstreamTimeout, UpstreamUnavailable
 from cortex_core.kernel import SystemClock, use_context
 from cortex_core.observability import MetricsCollector, Tracer
 from cortex_core.testing import FakeClock, eventually, serving
-from cortex_gateway.adapters import AiohttpUpstreams
+from cortex_gateway.adapters import PooledUpstreams
 from cortex_gateway.adapters.sockets import Refused
 from cortex_gateway.ports import Call
 from cortex_gateway.routes import Service
@@ -58,10 +58,10 @@ def state(metrics: MetricsCollector) -> Any:
 
 
 @pytest.fixture
-async def upstreams(server: Server, clock: FakeClock, metrics: MetricsCollector) -> AsyncIterator[AiohttpUpstreams]:
+async def upstreams(server: Server, clock: FakeClock, metrics: MetricsCollector) -> AsyncIterator[PooledUpstreams]:
     listening = await asyncio.start_server(server, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    made = AiohttpUpstreams(
+    made = PooledUpstreams(
         dict.fromkeys(Service, address),
         tracer=Tracer("gateway"),
         clock=SystemClock(),
@@ -94,22 +94,22 @@ def call(**given: Any) -> Call:
     return Call(**{"service": Service.ORDER, "target": "/orders", **told, **given})
 
 
-async def ask(upstreams: AiohttpUpstreams, **given: Any) -> int:
+async def ask(upstreams: PooledUpstreams, **given: Any) -> int:
     async with upstreams.exchange(call(**given)) as answer:
         return answer.status
 
 
-async def ring(upstreams: AiohttpUpstreams, **given: Any) -> None:
+async def ring(upstreams: PooledUpstreams, **given: Any) -> None:
     async with upstreams.connect(call(method="GET", **given), []):
         pass
 
 
-async def refused(upstreams: AiohttpUpstreams) -> None:
+async def refused(upstreams: PooledUpstreams) -> None:
     with pytest.raises(Refused):
         await ring(upstreams)
 
 
-async def half_open(upstreams: AiohttpUpstreams, server: Server, clock: FakeClock) -> None:
+async def half_open(upstreams: PooledUpstreams, server: Server, clock: FakeClock) -> None:
     server.status = "503 Unavailable"
     assert [await ask(upstreams) for _ in range(20)] == [503] * 20
     await clock.advance(1.0)
@@ -117,19 +117,23 @@ async def half_open(upstreams: AiohttpUpstreams, server: Server, clock: FakeCloc
 
 class TestRequests:
     async def test_a_service_that_hangs_opens_its_circuit(
-        self, upstreams: AiohttpUpstreams, server: Server, state: Any
+        self, upstreams: PooledUpstreams, server: Server, state: Any
     ) -> None:
         server.hangs = True
-        for _ in range(20):
-            with use_context(deadline=time.monotonic() + 0.049), pytest.raises(UpstreamTimeout):
-                await ask(upstreams, timeout=0.05)  # as one who calls us with the route's own time-out
+
+        async def kept_waiting() -> None:
+            with use_context(deadline=time.monotonic() + 0.4), pytest.raises(UpstreamTimeout):
+                await ask(upstreams, timeout=0.4)  # as one who calls us with the route's own time-out
+
+        for _ in range(10):
+            await asyncio.gather(kept_waiting(), kept_waiting())  # there are two places
 
         with pytest.raises(UpstreamUnavailable, match="circuit"):
             await ask(upstreams)
         assert state() == OPEN
 
     async def test_a_client_without_time_does_not_close_a_half_open_one(
-        self, upstreams: AiohttpUpstreams, server: Server, clock: FakeClock, state: Any
+        self, upstreams: PooledUpstreams, server: Server, clock: FakeClock, state: Any
     ) -> None:
         await half_open(upstreams, server, clock)
         server.hangs = True
@@ -140,7 +144,7 @@ class TestRequests:
         assert state() == HALF_OPEN
 
     async def test_an_upload_that_breaks_off_does_not_close_a_half_open_one(
-        self, upstreams: AiohttpUpstreams, server: Server, clock: FakeClock, state: Any
+        self, upstreams: PooledUpstreams, server: Server, clock: FakeClock, state: Any
     ) -> None:
         await half_open(upstreams, server, clock)
         server.hangs = True
@@ -150,13 +154,13 @@ class TestRequests:
             raise ConnectionResetError("the client left")
 
         with pytest.raises(ConnectionResetError, match="the client left"):
-            await ask(upstreams, body=body())
+            await ask(upstreams, body=body(), deadline_sent=False)
 
         assert state() == HALF_OPEN
 
     @pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "429 Slowly", "500 Broken"])
     async def test_an_answer_closes_it(
-        self, upstreams: AiohttpUpstreams, server: Server, clock: FakeClock, state: Any, status: str
+        self, upstreams: PooledUpstreams, server: Server, clock: FakeClock, state: Any, status: str
     ) -> None:
         await half_open(upstreams, server, clock)
         server.status = status
@@ -168,7 +172,7 @@ class TestRequests:
 
 class TestSockets:
     async def test_a_service_that_fails_is_not_asked_for_sockets_either(
-        self, upstreams: AiohttpUpstreams, server: Server, state: Any
+        self, upstreams: PooledUpstreams, server: Server, state: Any
     ) -> None:
         server.status = "503 Unavailable"
         for _ in range(20):
@@ -179,7 +183,7 @@ class TestSockets:
             await ring(upstreams)
         assert (state(), server.requests) == (OPEN, 20)
 
-    async def test_one_that_hangs_is_evidence(self, upstreams: AiohttpUpstreams, server: Server, state: Any) -> None:
+    async def test_one_that_hangs_is_evidence(self, upstreams: PooledUpstreams, server: Server, state: Any) -> None:
         server.hangs = True
         for _ in range(20):
             with pytest.raises(UpstreamTimeout):
@@ -189,7 +193,7 @@ class TestSockets:
 
     @pytest.mark.parametrize("status", ["200 OK", "401 Who", "403 No", "404 Not Found", "500 Broken"])
     async def test_a_refusal_is_an_answer(
-        self, upstreams: AiohttpUpstreams, server: Server, clock: FakeClock, state: Any, status: str
+        self, upstreams: PooledUpstreams, server: Server, clock: FakeClock, state: Any, status: str
     ) -> None:
         await half_open(upstreams, server, clock)
         server.status = status
@@ -200,7 +204,7 @@ class TestSockets:
         assert state() == CLOSED
 
     async def test_openings_wait_for_a_place_like_requests(
-        self, upstreams: AiohttpUpstreams, server: Server, metrics: MetricsCollector
+        self, upstreams: PooledUpstreams, server: Server, metrics: MetricsCollector
     ) -> None:
         server.hangs = True
         async with asyncio.TaskGroup() as tasks:
@@ -214,9 +218,8 @@ class TestSockets:
             await asyncio.wait(stuck)
         assert metrics.value("cortex_bulkhead_rejections_total", name="order", outcome="full") == 1
 
-    async def test_an_open_socket_takes_no_place(self, upstreams: AiohttpUpstreams, echo: str) -> None:
-        places = upstreams._guards[Service.ORDER]._upstream.bulkhead
-        upstreams._addresses[Service.ORDER] = echo
+    async def test_an_open_socket_takes_no_place(self, echo: str) -> None:
+        made = PooledUpstreams(dict.fromkeys(Service, echo), tracer=Tracer("gateway"), clock=SystemClock())
 
-        async with upstreams.connect(call(method="GET", target="/"), []):
-            assert places.in_use == 0
+        async with made.opened() as upstreams, upstreams.connect(call(method="GET", target="/"), []):
+            assert upstreams.pool.services[Service.ORDER].bulkhead.in_use == 0

@@ -13,9 +13,11 @@ from pydantic import BaseModel
 
 from cortex_core.chassis import Config, create_app
 from cortex_core.events import MemoryEventBus
-from cortex_core.testing import assert_bound
+from cortex_core.testing import FakeClock, assert_bound
 from cortex_gateway.domain import merge
+from cortex_gateway.routes import ROUTES
 
+EVERYWHERE = {"400", "406", "408", "413", "414", "417", "421", "429", "431", "500", "501", "503", "504", "505"}
 UP = {"status": "up", "timestamp": "2026-11-23T12:00:00.000000Z", "checks": {"memory": {"status": "up"}}}
 
 
@@ -52,6 +54,12 @@ class TestHealth:
         order = report["checks"]["order"]
         assert (order["status"], order["checks"]) == ("up", {"memory": "up"})
         assert order["durationMs"] > 0
+
+    async def test_how_a_services_key_store_is_can_be_seen(self, start_gateway: Any) -> None:
+        """Its name is no secret's: what hides secrets leaves it alone."""
+        limping = {**UP, "status": "degraded", "checks": {"key-store": {"status": "down"}}}
+        async with start_gateway(order=service(limping)) as client, client.get("/health") as reply:
+            assert (await reply.json())["checks"]["order"]["checks"] == {"key-store": "down"}
 
     async def test_one_that_is_down_and_one_that_limps_degrade_the_whole(self, start_gateway: Any) -> None:
         limping = {**UP, "status": "degraded", "checks": {"event-bus": {"status": "down"}}}
@@ -104,7 +112,7 @@ class TestOpenApi:
         assert "/api/health" not in told["paths"]
         operation = told["paths"]["/api/orders"]["get"]
         assert (operation["operationId"], operation["tags"]) == ("order_run", ["order"])
-        assert operation["responses"].keys() == {"200", "503", "504"}
+        assert operation["responses"].keys() == {"200", *EVERYWHERE, "401", "403", "206", "304", "416"}
         assert told["x-cortex-unavailable"] == ["notification", "analytics", "compute"]
 
     async def test_a_service_is_asked_once_in_a_while(self, start_gateway: Any) -> None:
@@ -145,6 +153,7 @@ class TestOpenApi:
             yield None
 
         real = create_app(Config(env="test"), running=running, routers=[router], bus=MemoryEventBus())
+        real.openapi()  # made once, and kept: however slow the machine, the gateway does not wait for it
         async with start_gateway(order=real) as client, client.get("/openapi.json") as reply:
             text = await reply.text()
 
@@ -164,7 +173,8 @@ class TestOpenApi:
         order = document("/orders", Problem={"type": "object"}, Item={"title": "order's"}, List={"items": ref})
         storage = document("/storage/files", Problem={"type": "object"}, Item={"title": "file's"}, Files={"items": ref})
 
-        merged = merge(own, {"order": order, "storage": storage}, prefix="/api", serves=lambda *_: True)
+        both = {"order": order, "storage": storage}
+        merged = merge(own, both, prefix="/api", found=lambda *_: ROUTES[0])
 
         schemas = merged["components"]["schemas"]
         assert schemas.keys() == {"Problem", "Item", "List", "storage.Item", "Files"}
@@ -196,3 +206,21 @@ async def test_two_reports_at_a_time_do_not_disturb_each_other(start_gateway: An
                 return str((await reply.json())["checks"]["order"]["status"])
 
         assert await asyncio.gather(*(status() for _ in range(5))) == ["up"] * 5
+
+
+async def test_whoever_asks_in_a_loop_asks_no_service_more_than_once_a_second(start_gateway: Any) -> None:
+    order, clock = service(), FakeClock()
+    async with start_gateway(None, {"clock": clock}, order=order) as client:
+
+        async def report() -> Any:
+            async with client.get("/health") as reply:
+                return await reply.json()
+
+        first = await asyncio.gather(*(report() for _ in range(5)))
+        again = await report()
+        assert order.asked["/health"] == 1
+        assert {each["timestamp"] for each in (*first, again)} == {first[0]["timestamp"]}
+
+        await clock.advance(1)
+        assert (await report())["timestamp"] > first[0]["timestamp"]
+        assert order.asked["/health"] == 2

@@ -1,6 +1,7 @@
 """How often a client may ask, who is a client, and what the settings refuse."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -8,6 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from cortex_core.testing import RedisServer
+from cortex_gateway import routes, wiring
+from cortex_gateway.routes import Rate, RouteTable
 from cortex_gateway.settings import Settings
 
 
@@ -143,3 +146,28 @@ class TestLimits:
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings(env="test", **{name: value})
+
+
+def test_several_workers_cannot_count_in_memory() -> None:
+    with pytest.raises(ValidationError, match="GATEWAY_RATE_LIMIT_STORE=memory counts for one process"):
+        Settings(env="test", rate_limit_store="memory", server_workers=2)
+
+
+def test_a_process_counts_its_share_while_redis_is_away() -> None:
+    limits = wiring.caller_limits(Settings(env="test", replicas=2, server_workers=3))
+
+    policies = [limits.anonymous, limits.failures, *limits.plans.values()]
+    assert [policy and policy.share for policy in policies] == [1 / 6] * len(policies)
+
+
+async def test_a_route_may_be_free(start_gateway: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [replace(r, rate=Rate.NONE) if r.path == "/api/orders/{orderId}/cancel" else r for r in routes.ROUTES]
+    monkeypatch.setattr(wiring, "_TABLE", RouteTable(free))
+    async with start_gateway({"rate_limit_per_minute": 1}, order=recorder()) as client:
+        for _ in range(3):
+            async with client.post("/api/orders/ord_1/cancel") as reply:
+                assert (reply.status, reply.headers.get("RateLimit")) == (200, None)
+                assert 'rate="none"' in reply.headers["Cortex-Policy"]
+        statuses = [(await client.post("/api/orders")).status for _ in range(2)]
+
+    assert statuses == [200, 429]

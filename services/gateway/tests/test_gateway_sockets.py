@@ -3,12 +3,17 @@
 import asyncio
 import base64
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
 from cortex_core.testing import eventually
+from cortex_gateway import wiring
+from cortex_gateway.routes import SOCKETS, RouteTable
+
+from .standstill import at_a_standstill
 
 
 class EchoService:
@@ -41,9 +46,23 @@ async def test_frames_pass_both_ways_as_they_are(start_gateway: Any) -> None:
         assert await socket.receive_bytes() == bytes(range(256))
 
 
+async def test_a_message_larger_than_its_route_takes_ends_it(
+    start_gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "_SOCKETS", RouteTable([replace(SOCKETS[0], body_limit=64)]))
+    async with start_gateway(notification=EchoService()) as client, client.ws_connect("/ws") as socket:
+        await socket.send_bytes(bytes(64))
+        assert await socket.receive_bytes() == bytes(64)
+        await socket.send_bytes(bytes(65))
+        message = await socket.receive()
+
+    assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1009)
+
+
 async def test_a_plain_request_is_told_to_upgrade(start_gateway: Any) -> None:
     async with start_gateway() as client, client.get("/ws") as reply:
         assert (reply.status, reply.headers["Upgrade"]) == (426, "websocket")
+        assert (await reply.json())["code"] == "request.upgrade-required"
 
 
 async def test_the_opening_carries_context_and_not_the_clients_claims(start_gateway: Any) -> None:
@@ -212,10 +231,7 @@ async def test_a_client_that_does_not_read_holds_the_service_back(start_gateway:
         await send({"type": "websocket.close"})
 
     async with start_gateway(notification=firehose) as client, client.ws_connect("/ws", max_msg_size=1 << 20) as socket:
-        before = -1
-        while sent != before:
-            before = sent
-            await asyncio.sleep(0.2)
+        await at_a_standstill(lambda: sent)
         assert 0 < sent < 500
 
         received = 0
@@ -246,10 +262,7 @@ async def test_a_service_that_does_not_read_holds_the_client_back(start_gateway:
                 sent += 1
 
         sending = asyncio.create_task(send_all())
-        before = -1
-        while sent != before:
-            before = sent
-            await asyncio.sleep(0.2)
+        await at_a_standstill(lambda: sent)
         assert 0 < sent < 500
 
         reading.set()

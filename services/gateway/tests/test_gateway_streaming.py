@@ -10,6 +10,8 @@ import pytest
 
 from cortex_core.testing import eventually
 
+from .standstill import at_a_standstill
+
 PART = bytes(range(256)) * 256  # 64 KiB
 COUNT = 60 * 16  # 60 MiB
 IN_FLIGHT = 30 << 20  # what sockets' buffers on four ends may hold between them; far less than all
@@ -29,11 +31,7 @@ class Source:
 
 async def settled(source: Source) -> int:
     """How much was taken when nothing more is taken."""
-    before = -1
-    while before != source.taken:
-        before = source.taken
-        await asyncio.sleep(0.1)
-    return source.taken * len(PART)
+    return await at_a_standstill(lambda: source.taken) * len(PART)
 
 
 async def test_a_large_upload_waits_for_the_service_to_read(start_gateway: Any) -> None:

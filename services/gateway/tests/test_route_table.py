@@ -1,6 +1,7 @@
 """The route table: what is found, what is refused, and what it says to the rest of the gateway."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,21 +115,53 @@ def test_no_path_breaks_the_search(path: str, method: str) -> None:
 
 
 def test_limits_are_what_the_issue_says() -> None:
-    assert TABLE.body_limits() == {
-        "/api/orders": MIB,
-        "/api/orders/": MIB,
-        "/api/analytics/metrics": MIB,
-        "/api/storage/files": 1 << 30,
-        "/api/storage/files/": MIB,
-        "/api/compute/images": 32 * MIB,
+    larger = {(*each.methods, each.path): each.body_limit for each in ROUTES if each.body_limit != MIB}
+
+    assert larger == {("POST", "/api/storage/files"): 1 << 30, ("POST", "/api/compute/images"): 32 * MIB}
+
+
+def shown(route: Route) -> tuple[str, ...]:
+    size = f"{route.body_limit >> 30} GiB" if route.body_limit >= 1 << 30 else f"{route.body_limit // MIB} MiB"
+    methods = "WebSocket" if route in SOCKETS else ", ".join(route.methods)
+    waits = f"{route.timeout:g} s" + (", streams" if route.streams else "")
+    return f"`{route.path}`", methods, str(route.service), waits, size + (" a message" if route in SOCKETS else "")
+
+
+def rows(page: str) -> list[tuple[str, ...]]:
+    """The cells of all tables of a page."""
+    lines = (Path(__file__).parents[3] / page).read_text().splitlines()
+    return [tuple(cell.strip() for cell in line[1:-1].split("|")) for line in lines if line.startswith("| `")]
+
+
+def test_the_readme_shows_the_table() -> None:
+    told = rows("services/gateway/README.md")
+    each = [replace(route, methods=(method,)) for route in (*ROUTES, *SOCKETS) for method in route.methods]
+    found = {
+        (path, method, *rest)
+        for path, methods, *rest in (row for row in told if len(row) == 5)
+        for method in methods.split(", ")
+    }
+
+    assert found == {shown(route) for route in each}
+
+
+def test_the_page_of_the_cache_shows_what_is_kept() -> None:
+    told = [
+        (path.split("`")[1], kept, goes) for path, kept, goes in rows("docs/blocks/edge-cache.md") if kept[0].isdigit()
+    ]
+    kept = [(f"{m} {each.path}", each.caching) for each in ROUTES for m in each.methods if each.caching is not None]
+
+    assert {(path, seconds) for path, seconds, _ in told} == {(path, f"{caching.ttl:g} s") for path, caching in kept}
+    assert {path: goes == "time alone" for path, _, goes in told} == {
+        path: not caching.purged_by for path, caching in kept
     }
 
 
 def test_a_services_own_route_is_recognised_whatever_it_calls_its_parameters() -> None:
-    assert TABLE.serves("GET", "/orders/{order_id}", Service.ORDER)
-    assert not TABLE.serves("DELETE", "/orders/{order_id}", Service.ORDER)
-    assert not TABLE.serves("GET", "/orders/{order_id}", Service.STORAGE)
-    assert not TABLE.serves("GET", "/health", Service.ORDER)
+    assert TABLE.reaching("GET", "/orders/{order_id}", "order") is TABLE.find("GET", "/api/orders/ord_1")
+    assert TABLE.reaching("DELETE", "/orders/{order_id}", "order") is None
+    assert TABLE.reaching("GET", "/orders/{order_id}", "storage") is None
+    assert TABLE.reaching("GET", "/health", "order") is None
 
 
 def test_the_default_addresses_are_those_of_the_topology() -> None:

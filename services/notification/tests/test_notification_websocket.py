@@ -62,11 +62,14 @@ EVENTS: dict[str, dict[str, Any]] = {
 }
 
 
-async def test_every_event_of_the_catalogue_reaches_a_client(service: Any) -> None:
+AMONG_SERVICES = {"key.revoked", "key.rotated"}
+
+
+async def test_every_event_of_the_catalogue_that_is_not_for_services_alone_reaches_a_client(service: Any) -> None:
     async with service.client() as client:
-        for name in CATALOG:
+        for name in CATALOG.keys() - AMONG_SERVICES:
             await service.publish(CloudEvent(name, "test", "subject", EVENTS[name]))
-        heard = {(frame := await client.frame())["type"]: frame["data"] for _ in CATALOG}
+        heard = {(frame := await client.frame())["type"]: frame["data"] for _ in EVENTS}
 
     assert heard == EVENTS
 

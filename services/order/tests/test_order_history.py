@@ -12,7 +12,7 @@ from cortex_order.settings import Settings
 
 NOBODY = "ord_" + "0" * 32
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-IDS = [NOBODY, "ord_1", "nonsense", "ord_" + "Z" * 32, "%00", "a" * 500]
+IDS = [NOBODY, "ord_1", "nonsense", "ord_" + "Z" * 32, "%01", "a" * 500]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from cortex_core.chassis.guard_settings import GuardSettings
 from cortex_order.settings import Settings
 
 README = Path(__file__).parents[1] / "README.md"
@@ -23,8 +24,18 @@ def shown(default: Any) -> str:
 
 def test_the_readme_lists_every_setting_and_its_default() -> None:
     listed = {variable: default for variable, default, _ in ROW.findall(README.read_text())}
+    own = {name: field for name, field in Settings.model_fields.items() if name not in GuardSettings.model_fields}
 
-    assert listed == {Settings.variable(name): shown(field.default) for name, field in Settings.model_fields.items()}
+    assert listed == {Settings.variable(name): shown(field.default) for name, field in own.items()}
+
+
+def test_the_readme_leads_to_the_settings_that_every_service_has() -> None:
+    page = "docs/blocks/server-guards.md"
+
+    assert f"](../../{page}#settings)" in README.read_text()
+    assert {f"{name}`".upper() for name in GuardSettings.model_fields} <= set(
+        re.findall(r"<PREFIX>_([A-Z_]+`)", (README.parents[2] / page).read_text())
+    )
 
 
 def test_the_readme_marks_what_production_refuses(monkeypatch: pytest.MonkeyPatch) -> None:

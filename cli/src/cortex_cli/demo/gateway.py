@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import math
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -51,9 +52,14 @@ class Gateway:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, on_wait: Callable[[int], None]) -> AsyncIterator["Gateway"]:
-        """`on_wait` is told when the limiter makes us wait, and how many seconds."""
+        """`on_wait` is told when the limiter makes us wait, and how many seconds. Who CORTEX_TOKEN names asks; without
+        one, nobody in particular: development lets him."""
+        token = os.environ.get("CORTEX_TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else None
         timeout = aiohttp.ClientTimeout(total=_PATIENCE, sock_connect=3)
-        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        async with aiohttp.ClientSession(
+            timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), headers=headers
+        ) as session:
             yield cls(url.rstrip("/"), session, on_wait)
 
     async def get(self, path: str) -> Reply:

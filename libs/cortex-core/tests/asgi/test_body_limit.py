@@ -104,6 +104,17 @@ class TestRoutes:
             await exchange(app, path=path, body=[bytes(limit + 1)])
         assert refused.value.details == {"limit": limit}
 
+    async def test_what_is_known_of_the_request_goes_before_prefixes(self) -> None:
+        def of(scope: Any) -> int | None:
+            return 3 if scope["method"] == "GET" else None
+
+        app = BodyLimit(reading, default=5, limits={"/files": 10}, of=of)
+
+        assert (await exchange(app, "POST", "/files", body=[bytes(10)])).status == 200
+        with pytest.raises(RequestTooLarge) as refused:
+            await exchange(app, "GET", "/files", body=[bytes(4)])
+        assert refused.value.details == {"limit": 3}
+
 
 class TestLengths:
     @pytest.mark.parametrize("length", ["", "-1", "+1", "1.0", "0x1", "1_0", " 1", "1,1", "1, 1", "1, 2", "five", "²"])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cortex_core.asgi import ClientAddress, by_api_key, by_client, by_route, by_tenant, by_user
+from cortex_core.asgi import ClientAddress, by_api_key, by_client, by_key, by_route, by_tenant, by_user
 from cortex_core.kernel import Principal, use_context
 
 
@@ -36,6 +36,16 @@ def test_no_two_users_share_a_key_for_a_slash_in_a_name() -> None:
             return by_user()(request())
 
     assert len({key("a", "b/c"), key("a/b", "c"), key("a%2Fb", "c"), key("a%2Fb/c", "c")}) == 4
+
+
+def test_by_key_is_the_key_that_was_checked_whatever_the_header_says() -> None:
+    ann = Principal("ann", "acme", method="api-key", key_id="key_1")
+
+    assert by_key()(request(x_api_key="ck_something")) is None
+    with use_context(principal=Principal("ann", method="jwt")):
+        assert by_key()(request(x_api_key="ck_something")) is None
+    with use_context(principal=ann, tenant="acme"):
+        assert by_key()(request(x_api_key="ck_something")) == "key:key_1"
 
 
 def test_by_tenant_is_the_contexts() -> None:

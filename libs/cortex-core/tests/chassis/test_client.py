@@ -46,6 +46,17 @@ async def url() -> AsyncIterator[str]:
         yield str(base).rstrip("/")
 
 
+@pytest.mark.parametrize("as_caller", [True, False])
+async def test_for_whom_we_ask_is_told_to_a_service_of_ours_alone(
+    client: ServiceClient, url: str, as_caller: bool
+) -> None:
+    """The same client talks to the payment provider, and whoever has the token can ask as the caller."""
+    with use_context(principal_token="a.b.c"):
+        reply = await client.request("GET", f"{url}/", as_caller=as_caller)
+
+    assert (b"x-cortex-principal: a.b.c" in reply.body) == as_caller
+
+
 async def test_the_context_goes_with_the_call(client: ServiceClient, url: str) -> None:
     trace = TraceContext("a" * 32, "b" * 16)
 

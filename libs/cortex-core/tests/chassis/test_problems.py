@@ -115,7 +115,7 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems_too(client: Clien
 
     assert (unknown.status, (await problem(unknown))["code"]) == (404, "route.not-found")
     assert (wrong.status, (await problem(wrong))["code"]) == (405, "route.method-not-allowed")
-    assert wrong.headers["Allow"] == "POST"
+    assert wrong.headers["Allow"] == "OPTIONS, POST"
 
 
 async def test_a_declared_length_beyond_the_limit_is_refused(client: ClientSession) -> None:

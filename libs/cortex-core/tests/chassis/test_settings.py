@@ -41,6 +41,7 @@ def test_development_values_are_fine_in_development(monkeypatch: pytest.MonkeyPa
 def test_production_starts_on_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORTEX_REDIS_URL", "redis://cache:6379/0")
     monkeypatch.setenv("TEA_KETTLE_URL", "https://kettle")
+    monkeypatch.setenv("CORTEX_KEY_PEPPER", "0123456789abcdef0123456789abcdef")
 
     assert TeaSettings().env == "production"
 

@@ -62,3 +62,10 @@ def test_a_secret_in_an_exceptions_text_or_in_another_librarys_line_is_cut_out(l
 
     assert "10.0.0.1" in lines.getvalue()
     assert CANARY not in lines.getvalue()
+
+
+def test_an_api_key_is_known_by_its_shape_wherever_it_stands(lines: Any) -> None:
+    Logger.get("orders").info("request", path=f"/api/keys/ck_{'0' * 32}_canary/rotate", short="ck_0")
+
+    assert "canary" not in lines.getvalue()
+    assert '"path":"/api/keys/[redacted]/rotate","short":"ck_0"' in lines.getvalue()

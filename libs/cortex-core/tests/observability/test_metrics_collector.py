@@ -178,3 +178,12 @@ class TestTextFormat:
 
         assert registry.get_sample_value("requests_total") == 1
         assert registry.get_sample_value("process_cpu_seconds_total") is None
+
+
+def test_a_gauge_can_follow_what_is_read_when_it_is_asked_for() -> None:
+    metrics, held = MetricsCollector(), [1, 2]
+    metrics.create_gauge("held", "Things", ("kind",)).labels(kind="all").follow(lambda: len(held))
+
+    held.append(3)
+
+    assert metrics.value("held", kind="all") == 3

@@ -1,6 +1,7 @@
 """Tracer: spans, their place in the trace, and what becomes of them."""
 
 import asyncio
+import os
 import random
 
 import pytest
@@ -112,6 +113,33 @@ def test_seeding_random_does_not_repeat_a_trace() -> None:
             ids.add(span.context.trace_id)
 
     assert len(ids) == 4
+
+
+def test_a_fork_does_not_repeat_a_trace() -> None:
+    tracer = Tracer("order")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with tracer.start_span("work") as span:
+            os.write(writing, span.context.trace_id.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe, tracer.start_span("work") as span:
+        assert pipe.read() != span.context.trace_id
+
+
+def test_a_trace_that_is_sampled_keeps_the_id_it_was_sampled_by(exporter: InMemoryExporter) -> None:
+    tracer = Tracer("order", exporter=exporter, sample_ratio=0.5)
+    chosen = []
+    for _ in range(64):
+        with tracer.start_span("work") as span:
+            assert span.recording is span.context.sampled is tracer.samples(int(span.context.trace_id, 16))
+            chosen += [span.context.trace_id] if span.recording else []
+    tracer.force_flush()
+
+    assert 0 < len(chosen) < 64
+    assert [f"{each.context.trace_id:032x}" for each in exporter.spans] == chosen
 
 
 class TestErrors:

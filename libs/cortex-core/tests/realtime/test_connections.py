@@ -1,10 +1,19 @@
 """Connections: bounded, by tenant, and nobody waits for anybody."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
-from cortex_core.realtime import Closing, ConnectionDetails, Connections, ConnectionsClosed, TooManyConnections
+from cortex_core.kernel import Kind
+from cortex_core.realtime import (
+    Closing,
+    ConnectionDetails,
+    Connections,
+    ConnectionsClosed,
+    TooManyConnections,
+    TooManyOfOne,
+)
 
 GOING_AWAY = Closing(1001, "going away")
 
@@ -162,3 +171,33 @@ def test_a_reason_longer_than_a_close_frame_holds_is_refused() -> None:
 def test_a_bound_of_nothing_is_refused(limit: int, queue: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Connections(limit=limit, queue=queue)
+
+
+async def test_one_caller_and_one_tenant_have_bounds_of_their_own() -> None:
+    connections = Connections(limit=5, queue=1, per_tenant=3, per_caller=2)
+
+    with ExitStack() as stack:
+        for caller in ("kim", "kim", "lee"):
+            stack.enter_context(connections.open("acme", caller))
+        for tenant, caller, code in (
+            ("acme", "kim", "connection.too-many"),
+            ("acme", "max", "connection.too-many"),
+            ("umbrella", "kim", "connection.too-many"),
+        ):
+            with pytest.raises(TooManyOfOne) as refused, connections.open(tenant, caller):
+                pass
+            assert (refused.value.code, refused.value.kind) == (code, Kind.RATE_LIMITED)
+        for caller in ("max", "moe"):
+            stack.enter_context(connections.open("umbrella", caller))
+        with pytest.raises(TooManyConnections), connections.open("umbrella", "amy"):
+            pass
+
+    assert connections._callers == {}
+    with connections.open("acme", "kim"), connections.open("acme", "kim"), connections.open("acme"):
+        assert len(connections) == 3
+
+
+@pytest.mark.parametrize("bound", ["per_tenant", "per_caller"])
+def test_a_bound_of_nobody_is_none(bound: str) -> None:
+    with pytest.raises(ValueError, match=bound):
+        Connections(limit=1, queue=1, **{bound: 0})

@@ -9,13 +9,13 @@ from pydantic.alias_generators import to_camel
 from cortex_analytics.domain import Durations, Figures
 from cortex_analytics.ports import LedgerUnavailable
 from cortex_analytics.usecases import UseCases
-from cortex_core.chassis import problems, use_cases
+from cortex_core.chassis import ProtectedRoute, problems, requires, use_cases
 from cortex_core.kernel import current
 from cortex_core.observability import PROMETHEUS_CONTENT_TYPE
 
 UseCasesDep = Annotated[UseCases, Depends(use_cases)]
 
-router = APIRouter(tags=["analytics"])
+router = APIRouter(tags=["analytics"], route_class=ProtectedRoute)
 
 
 class View(BaseModel):
@@ -73,7 +73,10 @@ class MetricsView(View):
 
 
 @router.get(
-    "/analytics/metrics", summary="Orders by outcome, and how long they took", responses=problems(LedgerUnavailable)
+    "/analytics/metrics",
+    dependencies=[requires("analytics:read")],
+    summary="Orders by outcome, and how long they took",
+    responses=problems(LedgerUnavailable),
 )
 async def metrics(use: UseCasesDep) -> MetricsView:
     return MetricsView.of(await use.show(current().tenant))

@@ -40,7 +40,13 @@ async def running(platform: Platform, settings: Settings, *, ledger: Ledger | No
         export = ExportMetrics(ledger, PrometheusExposition(platform.metrics))
         if settings.exporter_port:
             serves = await stack.enter_async_context(
-                exporting(export, host=settings.exporter_host, port=settings.exporter_port, logger=platform.logger)
+                exporting(
+                    export,
+                    host=settings.exporter_host,
+                    port=settings.exporter_port,
+                    logger=platform.logger,
+                    shared=settings.server_workers > 1,
+                )
             )
             platform.health.register("exporter", serves, critical=False)
         yield UseCases(

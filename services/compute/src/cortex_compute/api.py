@@ -25,7 +25,7 @@ from cortex_compute.domain import (
 )
 from cortex_compute.usecases import UseCases
 from cortex_core.asgi import RequestTooLarge
-from cortex_core.chassis import problems, use_cases
+from cortex_core.chassis import ProtectedRoute, problems, requires, use_cases
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for an answer that nobody read
 
@@ -39,13 +39,14 @@ OperationName = Annotated[
     ),
 ]
 
-router = APIRouter(prefix="/compute", tags=["images"])
+router = APIRouter(prefix="/compute", tags=["images"], route_class=ProtectedRoute)
 
 _BINARY = {each.media_type: {"schema": {"type": "string", "format": "binary"}} for each in ImageFormat}
 
 
 @router.post(
     "/images",
+    dependencies=[requires("images:write")],
     summary="Process an image",
     response_class=Response,
     openapi_extra={"requestBody": {"required": True, "content": _BINARY}},

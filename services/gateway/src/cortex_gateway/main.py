@@ -3,6 +3,8 @@
 from fastapi import FastAPI
 
 from cortex_core.chassis import serve
+from cortex_core.chassis.http_protocol import protocol_class
+from cortex_gateway.dataplane import ExpressProtocol
 from cortex_gateway.settings import Settings
 from cortex_gateway.wiring import build
 
@@ -13,7 +15,7 @@ def app() -> FastAPI:
 
 
 def main() -> None:
-    serve(build, Settings)
+    serve(build, Settings, protocol=lambda app: protocol_class(ExpressProtocol, application=app))
 
 
 if __name__ == "__main__":

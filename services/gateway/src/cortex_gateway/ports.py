@@ -1,5 +1,6 @@
 """The roles the gateway needs: services that can be talked to, as streams (`Upstreams`) for what goes through the
-application, by callbacks (`Carrier`) for the express lane. Contract: tests/upstreams_contract.py.
+application, by callbacks (`Carrier`) for the express lane. Contracts: tests/upstreams_contract.py,
+tests/carrier_*.py.
 """
 
 from collections.abc import AsyncIterator
@@ -17,7 +18,8 @@ class Call:
     """A request on its way to a service. `target` is path and query, encoded. `body` is None where there is none.
 
     `timeout` in seconds bounds every wait for the service, never one for the client. `deadline_sent`: tell the service
-    that nobody waits longer than that in all.
+    that nobody waits longer than that in all. `retry`: what is idempotent may be sent a second time.
+    `body_limit` bounds a WebSocket's messages, in bytes: what is larger ends it with 1009.
     """
 
     service: Service
@@ -27,6 +29,8 @@ class Call:
     body: AsyncIterator[bytes] | None
     timeout: float
     deadline_sent: bool
+    retry: bool = True
+    body_limit: int = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +81,24 @@ class Upstreams(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
+class KeptAnswers(Protocol):
+    """What this replica keeps of answers."""
+
+    def heard(self, tenant: str, event: str, subject: str) -> int:
+        """What an event of this type about this subject put out of date goes, and what was asked for before is not
+        kept. How many addresses went."""
+        ...
+
+
+class Departure(NamedTuple):
     """A request for the express lane, its head already written but for what only the connection knows.
 
     `fields` are header lines, each ended by CRLF: everything a service gets to see except `Host`, `Content-Length`,
     `Transfer-Encoding`, `Connection`, `X-Request-Deadline` and `X-Retry-Budget`, which whoever carries it adds.
-    `length`: bytes of the body to come; None where nobody knows (it goes out chunked). `timeout` in seconds as in
-    `Route`; `deadline` is a reading of the loop's clock, after which nobody waits, None where there is none; `streams`:
-    the service is told no deadline of the route's. `retry`: may be sent a second time where no answer began.
+    `length`: bytes of the body to come; None where nobody knows. `timeout` in seconds as in `Route`; `deadline` is a
+    reading of the loop's clock, after which nobody waits, None where there is none; `streams`: the service is told no
+    deadline of the route's, and a longer body goes out as it comes (chunked, without a length); any other is sent when
+    it is whole. `retry`: may be sent a second time where no answer began.
     """
 
     service: Service
@@ -130,7 +143,7 @@ class Receiver(Protocol):
         ...
 
     def hold_body(self) -> None:
-        """The service does not take more now: send nothing until `go_on`."""
+        """The service does not take more now, or there is no connection yet: send nothing until `go_on`."""
         ...
 
     def go_on(self) -> None: ...

@@ -5,7 +5,7 @@ serves the same path without `/api`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -13,6 +13,10 @@ from typing import Final
 from cortex_core.kernel import CortexError, Kind
 
 PREFIX: Final = "/api"
+ORDER_EVENTS: Final = (
+    *("order.created", "order.state.changed"),
+    *("order.completed", "order.failed", "order.cancelled"),
+)
 MIB: Final = 1 << 20
 
 
@@ -42,9 +46,10 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caching:
-    """Answers may be kept at the edge for `ttl` seconds, whatever the service says of caches beyond us, one for each
-    tenant. An event whose type is in `purged_by` takes away what is kept of the path whose first parameter is the
-    event's subject, or of the whole template where it has none."""
+    """Answers may be kept at the edge for `ttl` seconds, whatever the service says of caches, but for `no-store`: one
+    for each tenant, for whoever has the route's scope. An event whose type is in `purged_by` takes away what is kept of
+    the path whose first parameter is the event's subject, or of the whole template where it has none.
+    """
 
     ttl: float
     purged_by: tuple[str, ...] = ()
@@ -53,7 +58,7 @@ class Caching:
 @dataclass(frozen=True, slots=True)
 class Route:
     """`path` is the public template; `{name}` stands for one segment. `requires` is the scope that its caller must have
-    (None: anybody). `body_limit` is in bytes.
+    (None: anybody). `body_limit` is in bytes; of a WebSocket it is that of a message.
 
     `timeout` (seconds) is how long the service may keep us waiting without a sign of life: until it takes the next part
     of the body, begins to answer, or sends the next part of the answer. A route that `streams` may go on for as long as
@@ -74,9 +79,9 @@ class Route:
 
 ROUTES: Final = (
     Route(("POST",), "/api/orders", Service.ORDER, "orders:write"),
-    Route(("GET",), "/api/orders", Service.ORDER, "orders:read"),
-    Route(("GET",), "/api/orders/{orderId}", Service.ORDER, "orders:read"),
-    Route(("GET",), "/api/orders/{orderId}/events", Service.ORDER, "orders:read"),
+    Route(("GET",), "/api/orders", Service.ORDER, "orders:read", caching=Caching(1.0, ORDER_EVENTS)),
+    Route(("GET",), "/api/orders/{orderId}", Service.ORDER, "orders:read", caching=Caching(2.0, ORDER_EVENTS)),
+    Route(("GET",), "/api/orders/{orderId}/events", Service.ORDER, "orders:read", caching=Caching(2.0, ORDER_EVENTS)),
     Route(("POST",), "/api/orders/{orderId}/cancel", Service.ORDER, "orders:write"),
     Route(("GET",), "/api/analytics/metrics", Service.ANALYTICS, "analytics:read", caching=Caching(1.0)),
     Route(
@@ -141,28 +146,34 @@ class RouteTable:
 
     def find(self, method: str, path: str) -> Route:
         """Raises RouteNotFound, MethodNotAllowed. `path` is decoded, as the service will see it."""
+        return self.match(method, path)[0]
+
+    def match(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
+        """`find`, and what the path has in the place of the template's parameters."""
         for shape, pattern in self._patterns.items():
-            if pattern.fullmatch(path):
+            if matched := pattern.fullmatch(path):
                 by_method = self._routes[shape]
                 if method not in by_method:
                     template = next(iter(by_method.values())).path
                     raise MethodNotAllowed(method, path, template, sorted(by_method))
-                return by_method[method]
+                return by_method[method], matched.groups()
         raise RouteNotFound(path)
 
-    def serves(self, method: str, template: str, service: Service) -> bool:
-        """Whether `service`'s own route (`/orders/{id}`, its parameters named as it likes) is reached through us."""
-        route = self._routes.get(shape_of(PREFIX + template), {}).get(method)
-        return route is not None and route.service is service
-
-    def body_limits(self) -> dict[str, int]:
-        """The largest body under each literal prefix, for `chassis.create_app`."""
-        limits: dict[str, int] = {}
+    def __iter__(self) -> Iterator[tuple[str, Mapping[str, Route]]]:
+        """Each path's template and its routes by method, in the order in which a path is looked for."""
         for by_method in self._routes.values():
-            for route in by_method.values():
-                prefix = route.path.partition("{")[0]
-                limits[prefix] = max(limits.get(prefix, 0), route.body_limit)
-        return limits
+            yield next(iter(by_method.values())).path, by_method
+
+    @property
+    def cached(self) -> "list[tuple[Route, re.Pattern[str]]]":
+        """The routes whose answers may be kept, each with what its paths match. Literal segments come first."""
+        routes = [(self._routes[shape].get("GET"), pattern) for shape, pattern in self._patterns.items()]
+        return [(route, pattern) for route, pattern in routes if route is not None and route.caching is not None]
+
+    def reaching(self, method: str, template: str, service: str) -> Route | None:
+        """By which `service`'s own route (`/orders/{id}`, its parameters named as it likes) is reached through us."""
+        route = self._routes.get(shape_of(PREFIX + template), {}).get(method)
+        return route if route is not None and route.service == service else None
 
 
 def _with_head(methods: Sequence[str]) -> list[str]:
@@ -178,4 +189,4 @@ def shape_of(template: str) -> str:
 def _pattern(template: str) -> re.Pattern[str]:
     """One segment a parameter, and never `.` or `..`: what they would mean is the service's guess, not ours."""
     parts = re.split(r"\{[^}]*\}", template)
-    return re.compile(r"(?!\.{1,2}(?:/|$))[^/]+".join(map(re.escape, parts)), re.DOTALL)
+    return re.compile(r"((?!\.{1,2}(?:/|$))[^/]+)".join(map(re.escape, parts)), re.DOTALL)

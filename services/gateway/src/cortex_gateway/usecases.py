@@ -1,19 +1,23 @@
 """What the gateway does: forwards requests and sockets, tells how the hub is, describes its API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from cortex_core.kernel import Clock, CortexError
+from cortex_core.kernel import Clock, CortexError, current
+from cortex_core.kernel.facts import Delivered
 from cortex_core.observability import HealthCheckRegistry, HealthReport, Status
 from cortex_core.observability.health import CheckResult
+from cortex_core.security import InternalTokens
+from cortex_core.security.api_keys import KeyDesk
 from cortex_gateway.domain import Headers, merge, request_headers, target_of
-from cortex_gateway.domain.openapi import Document
-from cortex_gateway.ports import Answer, Call, Socket, Upstreams
-from cortex_gateway.routes import PREFIX, Route, RouteTable, Service
+from cortex_gateway.domain.operations import Document
+from cortex_gateway.ports import Answer, Call, KeptAnswers, Socket, Upstreams
+from cortex_gateway.routes import PREFIX, Retry, Route, RouteTable, Service
 
+_REPORT_HOLDS: Final = 1.0  # seconds that a report on all is good for
 _PROBE_TIMEOUT: Final = 1.0  # seconds: what one service may cost a report on all
 
 
@@ -29,16 +33,23 @@ class Incoming:
     scheme: str
     body: AsyncIterator[bytes] | None = None
 
-    def call(self, route: Route) -> Call:
+    def call(self, route: Route, tokens: InternalTokens | None) -> Call:
+        """`tokens` say to the service who asks; without them it sees what the client has shown to us."""
+        principal = current().principal
+        token = tokens.header_for(principal) if tokens is not None and principal is not None else None
         prefix = PREFIX if self.path.startswith(f"{PREFIX}/") else ""
         return Call(
             service=route.service,
             method=self.method,
             target=target_of(self.path.removeprefix(prefix), self.query),
-            headers=request_headers(self.headers, client=self.client, scheme=self.scheme, prefix=prefix),
+            headers=request_headers(
+                self.headers, client=self.client, scheme=self.scheme, prefix=prefix, principal=token
+            ),
             body=self.body,
             timeout=route.timeout,
             deadline_sent=not route.streams,
+            retry=route.retry is Retry.IDEMPOTENT,
+            body_limit=route.body_limit,
         )
 
 
@@ -48,13 +59,14 @@ class Forward:
 
     routes: RouteTable
     upstreams: Upstreams
+    tokens: InternalTokens | None = None
 
     def route(self, method: str, path: str) -> Route:
         """Raises RouteNotFound, MethodNotAllowed."""
         return self.routes.find(method, path)
 
     def __call__(self, request: Incoming, route: Route) -> AbstractAsyncContextManager[Answer]:
-        return self.upstreams.exchange(request.call(route))
+        return self.upstreams.exchange(request.call(route, self.tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +75,19 @@ class ForwardSocket:
 
     routes: RouteTable
     upstreams: Upstreams
+    tokens: InternalTokens | None = None
 
     def __call__(self, request: Incoming, subprotocols: list[str]) -> AbstractAsyncContextManager[Socket]:
         route = self.routes.find(request.method, request.path)
-        return self.upstreams.connect(request.call(route), subprotocols)
+        return self.upstreams.connect(request.call(route, self.tokens), subprotocols)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A report that is being made, or was made and holds `until` then."""
+
+    asking: "asyncio.Task[HealthReport] | None" = None
+    until: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +97,30 @@ class ReportHealth:
 
     own: HealthCheckRegistry
     services: HealthCheckRegistry
+    clock: Clock
+    _kept: _Kept = field(default_factory=_Kept)
 
     @classmethod
     def of(cls, own: HealthCheckRegistry, upstreams: Upstreams, clock: Clock) -> "ReportHealth":
         services = HealthCheckRegistry(clock)
         for service in Service:
             services.register(service, _asking(upstreams, service), critical=False, timeout=_PROBE_TIMEOUT)
-        return cls(own, services)
+        return cls(own, services, clock)
 
     async def __call__(self) -> HealthReport:
+        """Anybody may ask, as often as he likes: it is found out once a second, for all who ask meanwhile."""
+        kept, now = self._kept, self.clock.monotonic()
+        if kept.asking is None or (kept.asking.done() and not kept.until > now):
+            kept.asking = asyncio.create_task(self._find_out(), name="health")
+        return await asyncio.shield(kept.asking)
+
+    async def _find_out(self) -> HealthReport:
+        try:
+            return await self._ask()
+        finally:
+            self._kept.until = self.clock.monotonic() + _REPORT_HOLDS
+
+    async def _ask(self) -> HealthReport:
         own, services = await asyncio.gather(self.own.run(), self.services.run())
         worst = own.status if own.status is not Status.UP else services.status
         longest = max((result.duration for result in own.checks.values()), default=0.0)
@@ -113,34 +149,53 @@ def _asking(upstreams: Upstreams, service: Service) -> Callable[[], Any]:
 @dataclass(frozen=True, slots=True)
 class DescribeApi:
     """The OpenAPI document of everything reached through us, made of the services' own, each asked at most once in
-    `ttl` seconds. One that does not answer is left out, named, and asked again the next time."""
+    `ttl` seconds. One that does not answer is asked again the next time: meanwhile its last document counts, and is
+    named as stale; one that never answered is left out, and named as unavailable."""
 
     routes: RouteTable
+    sockets: Sequence[Route]
     upstreams: Upstreams
     clock: Clock
+    anonymous: bool = True
     ttl: float = 10.0
     _known: dict[Service, tuple[float, Document]] = field(default_factory=dict)
 
     async def __call__(self, own: Document) -> Document:
-        services = list(Service)
-        found = await asyncio.gather(*(self._document(service) for service in services))
-        return merge(own, dict(zip(services, found, strict=True)), prefix=PREFIX, serves=self._serves)
+        fresh = await asyncio.gather(*(self._refreshed(service) for service in Service))
+        known = {str(service): self._known[service][1] if service in self._known else None for service in Service}
+        old = [str(service) for service, told in zip(Service, fresh, strict=True) if not told and known[service]]
+        return merge(
+            own,
+            known,
+            prefix=PREFIX,
+            found=self.routes.reaching,
+            sockets=self.sockets,
+            stale=old,
+            anonymous=self.anonymous,
+        )
 
-    async def _document(self, service: Service) -> Document | None:
-        expires, document = self._known.get(service, (0.0, {}))
-        if document and self.clock.monotonic() < expires:
-            return document
+    async def _refreshed(self, service: Service) -> bool:
+        """Whether what is known of it is of now."""
+        if service in self._known and self.clock.monotonic() < self._known[service][0]:
+            return True
         try:
             document = await self.upstreams.fetch(service, "/openapi.json", _PROBE_TIMEOUT)
-        except CortexError:  # the answer names it as unavailable: that is where the caller learns of it
-            return None
-        if not isinstance(document, dict):
-            return None
+        except CortexError:  # the answer names it: that is where the caller learns of it
+            return False
+        if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
+            return False
         self._known[service] = (self.clock.monotonic() + self.ttl, document)
-        return document
+        return True
 
-    def _serves(self, method: str, path: str, service: str) -> bool:
-        return self.routes.serves(method, path, Service(service))
+
+@dataclass(frozen=True, slots=True)
+class PurgeAnswers:
+    """An event takes away what is kept of what it has changed, and nothing else."""
+
+    kept: KeptAnswers
+
+    async def __call__(self, event: Delivered[Any]) -> None:
+        self.kept.heard(event.tenant, event.type, event.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +204,5 @@ class UseCases:
     forward_socket: ForwardSocket
     report_health: ReportHealth
     describe_api: DescribeApi
+    purge_answers: PurgeAnswers
+    keys: KeyDesk | None = None

@@ -17,6 +17,7 @@ class Audience(Protocol):
 class Door(Protocol):
     """The way in."""
 
-    def open(self, tenant: str) -> AbstractContextManager[Connection]:
-        """A line for one client, held while the block runs. Raises TooManyConnections, ConnectionsClosed."""
+    def open(self, tenant: str, caller: str | None = None) -> AbstractContextManager[Connection]:
+        """A line for one client, held while the block runs; `caller` is whose it is. Raises TooManyConnections,
+        TooManyOfOne, ConnectionsClosed."""
         ...

@@ -102,11 +102,13 @@ class Connect:
     manners: Manners
 
     @contextmanager
-    def __call__(self, tenant: str, origin: str | None, hosts: frozenset[str]) -> Iterator[Conversation]:
-        """Raises OriginRefused, TooManyConnections, ConnectionsClosed."""
+    def __call__(
+        self, tenant: str, origin: str | None, hosts: frozenset[str], caller: str | None = None
+    ) -> Iterator[Conversation]:
+        """Raises OriginRefused, TooManyConnections, TooManyOfOne, ConnectionsClosed."""
         if not admits(origin, hosts, self.manners.origins):
             raise OriginRefused(str(origin))
-        with self.door.open(tenant) as line:
+        with self.door.open(tenant, caller) as line:
             line.offer(welcome_frame(line.id, self.clock.now()))
             allowance = Allowance(self.manners.message_rate, self.manners.message_burst, self.clock.monotonic())
             yield Conversation(line, self.clock, self.manners, allowance)

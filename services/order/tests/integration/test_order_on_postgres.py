@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from cortex_core.testing import PostgresServer, eventually, free_port, serving
+from cortex_core.testing import Issuer, PostgresServer, eventually, free_port, serving
 from cortex_order.sandbox import Sandbox
 from cortex_order.settings import Settings
 
@@ -22,12 +22,13 @@ BODY = {
 
 
 @pytest.fixture
-async def environment(postgres_url: str, redis_url: str) -> AsyncIterator[dict[str, str]]:
+async def environment(postgres_url: str, redis_url: str, issuer: Issuer) -> AsyncIterator[dict[str, str]]:
     async with serving(Sandbox(latency=0.0)) as provider:
         yield {
             **os.environ,
             "CORTEX_ENV": "production",
             "CORTEX_REDIS_URL": redis_url,
+            **issuer.environment(),
             "ORDER_PORT": str(free_port()),
             "ORDER_DATABASE_URL": postgres_url,
             "ORDER_PAYMENT_URL": str(provider._base_url),
@@ -49,12 +50,12 @@ async def command(environment: dict[str, str], *words: str) -> tuple[int | None,
 
 
 @asynccontextmanager
-async def running(environment: dict[str, str]) -> AsyncIterator[aiohttp.ClientSession]:
+async def running(environment: dict[str, str], headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientSession]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cortex_order.main", env=environment, stdout=asyncio.subprocess.DEVNULL
     )
     try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{environment['ORDER_PORT']}") as client:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{environment['ORDER_PORT']}", headers=headers) as client:
             await eventually(lambda: ready(client), within=30)
             yield client
     finally:
@@ -81,13 +82,13 @@ async def completed(client: aiohttp.ClientSession, order_id: str) -> bool:
 
 
 async def test_orders_are_placed_paid_and_kept_over_an_outage_of_the_database(
-    environment: dict[str, str], postgres_server: PostgresServer
+    environment: dict[str, str], postgres_server: PostgresServer, issuer: Issuer
 ) -> None:
     refused, words = await command(environment)
     assert (refused, "run `cortex db upgrade`" in words) == (69, True), words
     assert (await command(environment, "db", "upgrade"))[0] == 0
 
-    async with running(environment) as client:
+    async with running(environment, issuer.headers(scope="orders:read orders:write")) as client:
         status, before = await place(client)
         assert status == 201, before
         await eventually(lambda: completed(client, before["orderId"]), within=20)

@@ -24,6 +24,10 @@ from cortex_core.asgi.context import (
     RequestContext,
     UnknownTenant,
 )
+from cortex_core.asgi.cors import (
+    Cors,
+    CorsPolicy,
+)
 from cortex_core.asgi.csp import (
     ContentSecurityPolicy,
     CSPBuilder,
@@ -53,11 +57,14 @@ from cortex_core.asgi.http_cache import (
 )
 from cortex_core.asgi.limit_keys import (
     KeyFunction,
+    api_key_key,
     by_api_key,
     by_client,
+    by_key,
     by_route,
     by_tenant,
     by_user,
+    user_key,
 )
 from cortex_core.asgi.problems import (
     Answer,
@@ -89,6 +96,8 @@ __all__ = [
     "Compression",
     "CompressionDetails",
     "ContentSecurityPolicy",
+    "Cors",
+    "CorsPolicy",
     "CspReports",
     "CspViolation",
     "Decompression",
@@ -112,12 +121,15 @@ __all__ = [
     "SecurityHeaders",
     "UnknownTenant",
     "UnsupportedEncoding",
+    "api_key_key",
     "by_api_key",
     "by_client",
+    "by_key",
     "by_route",
     "by_tenant",
     "by_user",
     "limit_headers",
     "new_nonce",
     "problem",
+    "user_key",
 ]

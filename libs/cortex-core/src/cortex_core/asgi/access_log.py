@@ -4,8 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cortex_core.asgi.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,8 +15,7 @@ UNMATCHED: Final = "unmatched"  # one route for all unknown paths: a scanner mus
 _CLIENT_LEFT: Final = 499
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseDetails:
+class ResponseDetails(NamedTuple):
     """What happened. `route` is the template (`/orders/{orderId}`), `duration` seconds until the last byte was handed
     over, `status` 499 where the client left before an answer began (nginx's convention) and 500 where none came, `size`
     the bytes of the body (a file that the server was told to send by itself is not counted). `complete` is false where
@@ -82,13 +80,13 @@ class AccessLog:
         finally:
             self._tell(
                 ResponseDetails(
-                    method=scope["method"],
-                    path=scope["path"],
-                    route=route_of(scope),
-                    status=status or (_CLIENT_LEFT if left else 500),
-                    duration=self.monotonic() - began,
-                    size=0 if scope["method"] == "HEAD" else size,
-                    complete=complete,
+                    scope["method"],
+                    scope["path"],
+                    route_of(scope),
+                    status or (_CLIENT_LEFT if left else 500),
+                    self.monotonic() - began,
+                    0 if scope["method"] == "HEAD" else size,
+                    complete,
                 )
             )
 

@@ -5,7 +5,7 @@ A length that cannot be believed is refused at once (RFC 9112, section 6.3): two
 differently are how requests are smuggled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from cortex_core.asgi.bounds import check_whole
@@ -32,7 +32,8 @@ class BadLength(CortexError):
 
 
 class BodyLimit:
-    """`limits` maps a path prefix to its limit in bytes, by whole segments; the longest decides, else `default`.
+    """`limits` maps a path prefix to its limit in bytes, by whole segments; the longest decides, else `default`. `of`
+    is asked before: for whom a prefix says too little, who has a table of methods and paths; None: it does not know.
 
     Raises RequestTooLarge where the application reads the body (by then the route is known, and the answer is counted
     as its own), and BadLength before it is called: what is outside turns them into answers. Raises ValueError for a
@@ -40,18 +41,28 @@ class BodyLimit:
     messages.
     """
 
-    def __init__(self, app: ASGIApp, *, default: int, limits: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        default: int,
+        limits: Mapping[str, int] | None = None,
+        of: Callable[[Scope], int | None] | None = None,
+    ) -> None:
         check_whole("default", default, unit="bytes")
         for prefix, limit in (limits or {}).items():
             check_whole(f"limits: {prefix}", limit, unit="bytes")
         self.app = app
         self._limits = Prefixes(limits or {}, default)
+        self._of = of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
-        limit = self._limits.of(scope["path"])
+        limit = self._of(scope) if self._of is not None else None
+        if limit is None:
+            limit = self._limits.of(scope["path"])
         if _declared(scope["headers"]) > limit:
             return await self.app(scope, _refusing(limit), send)
         await self.app(scope, _counted(receive, limit), send)

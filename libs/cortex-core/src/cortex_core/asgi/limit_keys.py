@@ -36,10 +36,30 @@ def by_user() -> KeyFunction:
         context = current()
         if context.principal is None or context.principal.method == "anonymous":
             return None
-        tenant = context.tenant.replace("%", "%25").replace("/", "%2F")
-        return f"user:{tenant}/{context.principal.subject}"
+        return user_key(context.tenant, context.principal.subject)
 
     return key
+
+
+def by_key() -> KeyFunction:
+    """The API key that the principal of the context showed, since authentication has checked it; None for whoever
+    showed something else. Each of a subject's keys has a limit of its own."""
+
+    def key(scope: Scope) -> str | None:  # noqa: ARG001 - a key function's signature
+        principal = current().principal
+        return None if principal is None or principal.key_id is None else api_key_key(principal.key_id)
+
+    return key
+
+
+def user_key(tenant: str, subject: str) -> str:
+    """What `by_user` gives, for who has no scope to show."""
+    return f"user:{tenant.replace('%', '%25').replace('/', '%2F')}/{subject}"
+
+
+def api_key_key(key_id: str) -> str:
+    """The same of `by_key`."""
+    return f"key:{key_id}"
 
 
 def by_tenant() -> KeyFunction:

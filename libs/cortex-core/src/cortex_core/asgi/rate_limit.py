@@ -200,6 +200,19 @@ def limit_headers(policies: Sequence[Quota], verdict: Verdict, now: float) -> Pa
     ]
 
 
+def limit_template(policies: Sequence[Quota], verdict: Verdict) -> bytes:
+    """`limit_headers` as lines that end in CRLF, for all verdicts of the same policy: `%` it with what remains, the
+    reset in Unix seconds, what remains again, and the seconds to the reset."""
+    names = {b"x-ratelimit-remaining": b"%d", b"x-ratelimit-reset": b"%d"}
+    lines = []
+    for name, value in limit_headers(policies, verdict, 0.0):
+        filled = value.replace(b"%", b"%%")
+        if name == b"ratelimit":
+            filled = filled.rpartition(b";r=")[0] + b";r=%d;t=%d"
+        lines.append(name + b": " + names.get(name, filled) + b"\r\n")
+    return b"".join(lines)
+
+
 def _declared(policies: Sequence[Quota], verdict: Verdict) -> Quota:
     """The verdict's policy as it was declared: while a limiter counts alone, it decides by a share, of which a client
     knows nothing, and what remains of that remains of the whole."""

@@ -23,6 +23,15 @@ REVEALING: Final = frozenset({b"server", b"x-powered-by", b"x-aspnet-version", b
 """They tell an attacker what to look up, and nobody else anything."""
 
 
+def fixed_fields(policy: HeaderPolicy, *, secure: bool) -> list[tuple[bytes, bytes]]:
+    """What every answer under `policy` says, for whoever answers without this middleware. Raises ValueError for one
+    with a nonce, which no two answers share."""
+    prepared = _prepare(policy)
+    if prepared.nonced:
+        raise ValueError("a policy with a nonce has no fixed fields")
+    return prepared.secure if secure else prepared.plain
+
+
 class SecurityHeaders:
     """`policy` holds everywhere but under the path prefixes of `routes` (whole segments, the longest decides).
 

@@ -27,13 +27,17 @@ from cortex_core.asgi import (
     Problems,
     RequestContext,
     SecurityHeaders,
+    by_client,
 )
 from cortex_core.asgi.types import Scope
+from cortex_core.chassis.api_keys import accepting_keys, make_key_parts
+from cortex_core.chassis.authentication import make_authenticator
 from cortex_core.chassis.background import Background
 from cortex_core.chassis.client import ServiceClient
 from cortex_core.chassis.consumers import Consumers, attach
 from cortex_core.chassis.deadline import OnTime
 from cortex_core.chassis.docs import ASSETS, HEADERS, docs, docs_assets
+from cortex_core.chassis.drain import Drain
 from cortex_core.chassis.edge import Edge
 from cortex_core.chassis.lag import LagGauges
 from cortex_core.chassis.openapi import document
@@ -55,6 +59,8 @@ from cortex_core.observability import (
     uptime_check,
 )
 from cortex_core.resilience import Ballot
+from cortex_core.security import Authentication, Authorization, LiveSessions
+from cortex_core.security.api_keys import ApiKeys
 
 Running = Callable[[Platform], AbstractAsyncContextManager[Any]]
 """Opens what a service stands on and yields its use cases; closes it when the block ends."""
@@ -67,24 +73,29 @@ def create_app(
     routers: Sequence[APIRouter],
     consumers: Sequence[Consumers] | Consumers = (),
     body_limits: Mapping[str, int] | None = None,
+    body_limit_of: Callable[[Scope], int | None] | None = None,
     security_headers: Mapping[str, HeaderPolicy] | None = None,
     tls_in_front: bool = False,
     edge: Callable[[Platform], Edge] | None = None,
+    required: Callable[[Scope], str | None] | None = None,
     bus_required: bool = True,
     clock: Clock | None = None,
     bus: EventBus | None = None,
+    api_keys: ApiKeys | None = None,
     description: str = "",
 ) -> FastAPI:
     """The service's ASGI application.
 
-    `body_limits` maps path prefixes to bytes where `settings.body_limit` does not fit; `security_headers` to policies
-    where that for data does not (`/`: everywhere). `tls_in_front`: somebody takes TLS off before us, so HSTS is sent.
-    `edge`: the parts for a service that the world can reach; they see encoded bodies, and pass them on as they are. Any
-    other service gets them decoded.
-    `bus_required=False`: the service is ready without the bus (its events wait), and reports itself degraded. `clock`
-    and `bus` are for tests.
+    `body_limits` maps path prefixes to bytes where `settings.body_limit` does not fit, and `body_limit_of` is asked
+    before; `security_headers` maps them to policies where that for data does not fit (`/`: everywhere). `tls_in_front`:
+    somebody takes TLS off before us, so HSTS is sent. `edge`: the parts for a service that the world can reach; they
+    see encoded bodies, and pass them on as they are. Any other service gets them decoded.
+    `required` tells the scope that a request needs where its route does not say so itself (`requires`), because it is
+    forwarded, or answered by a cache before the route is reached.
+    `bus_required=False`: the service is ready without the bus (its events wait), and reports itself degraded. `clock`,
+    `bus` and `api_keys` are for tests.
     """
-    platform = make_platform(settings, clock=clock, bus=bus)
+    platform = make_platform(settings, clock=clock, bus=bus, api_keys=api_keys)
     _register_checks(platform, bus_required=bus_required)
     front = edge(platform) if edge is not None else None
     tables = [consumers] if isinstance(consumers, Consumers) else list(consumers)
@@ -94,20 +105,32 @@ def create_app(
         description=description,
         docs_url=None,
         redoc_url=None,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+        },  # ours is below, once; FastAPI's looks at each request
         redirect_slashes=False,  # one address a thing; and a redirect would be built from the Host the client claims
         lifespan=lambda app: _lifespan(app, platform, front, running, tables),
         middleware=[  # outermost first
             Middleware(RequestContext, tenants=None if settings.env == "production" else settings.tenants),
+            Middleware(  # refuses nobody: what is open is open
+                Authentication,
+                authenticator=platform.authenticator,
+                source=front.source if front is not None else by_client(),
+            ),
             Middleware(RequestSpan, tracer=platform.tracer),
             Middleware(AccessLog, on_response=RequestMetrics(settings.service, platform.metrics, platform.logger)),
             Middleware(SecurityHeaders, routes={**HEADERS, **(security_headers or {})}, tls_in_front=tls_in_front),
+            *(front.outermost() if front is not None else []),
             Middleware(Problems, on_error=told_to(platform.logger)),
             *(front.before_tenants() if front is not None else []),
             Middleware(KnownTenant),
             Middleware(OnTime),
+            *([] if required is None else [Middleware(Authorization, required=required)]),
             *(front.after_tenants() if front is not None else []),
             *([] if front is not None else [Middleware(Decompression, limit=_largest(settings, body_limits))]),
-            Middleware(BodyLimit, default=settings.body_limit, limits=body_limits),
+            Middleware(BodyLimit, default=settings.body_limit, limits=body_limits, of=body_limit_of),
             Middleware(HeadFromGet, unless=lambda scope: _serves_itself(app, scope)),
         ],
     )
@@ -123,13 +146,16 @@ def create_app(
     return app
 
 
-def make_platform(settings: Config, *, clock: Clock | None = None, bus: EventBus | None = None) -> Platform:
+def make_platform(
+    settings: Config, *, clock: Clock | None = None, bus: EventBus | None = None, api_keys: ApiKeys | None = None
+) -> Platform:
     """Everything is made, nothing is opened: connections come with their first use."""
     clock = clock or SystemClock()
     logger = Logger.get(settings.service)
     metrics = MetricsCollector()
     tracer = Tracer(settings.service, exporter=_exporter(settings), sample_ratio=settings.trace_sample_ratio)
     resilience = Resilience(metrics, logger, clock, ballots=_ballots(settings) if settings.share_circuits else None)
+    authenticator = make_authenticator(settings, clock, metrics, logger)
     return Platform(
         settings=settings,
         clock=clock,
@@ -141,6 +167,10 @@ def make_platform(settings: Config, *, clock: Clock | None = None, bus: EventBus
         resilience=resilience,
         http=ServiceClient(tracer=tracer, resilience=resilience),
         tasks=Background(logger),
+        drain=Drain(),
+        authenticator=authenticator,
+        sessions=LiveSessions(authenticator, clock),
+        keys=make_key_parts(settings, clock, logger, api_keys),
     )
 
 
@@ -157,18 +187,40 @@ async def _lifespan(
         stack.push_async_callback(platform.tracer.aclose)
         stack.push_async_callback(platform.http.aclose)
         stack.push_async_callback(platform.bus.aclose)
+        stack.push_async_callback(platform.authenticator.aclose)
+        stack.push_async_callback(platform.sessions.aclose)
         stack.push_async_callback(platform.tasks.aclose)
         if edge is not None:
             stack.push_async_callback(edge.aclose)
         await stack.enter_async_context(platform.resilience)
+        await stack.enter_async_context(
+            accepting_keys(
+                platform.keys,
+                platform.authenticator,
+                bus=platform.bus,
+                tasks=platform.tasks,
+                health=platform.health,
+                clock=platform.clock,
+            )
+        )
         app.state.use_cases = await stack.enter_async_context(running(platform))
         for table in tables:
             subscription = await attach(table, platform, app.state.use_cases)
             stack.push_async_callback(subscription.aclose)
         _watch_lag(platform, tables)
+        if platform.settings.server_workers > 1:
+            platform.tasks.start(partial(_refresh_metrics, platform), "metrics")
         platform.logger.info("ready", port=platform.settings.port, env=platform.settings.env)
+        platform.drain.on_begin(lambda: platform.logger.info("draining"))
         yield
-        platform.logger.info("draining")
+        platform.drain.begin()
+
+
+async def _refresh_metrics(platform: Platform) -> None:
+    """For ever: whoever is scraped shows what the others' gauges said within the last second."""
+    while True:
+        platform.metrics.refresh()
+        await platform.clock.sleep(1.0)
 
 
 def _watch_lag(platform: Platform, tables: Sequence[Consumers]) -> None:

@@ -115,12 +115,13 @@ class ServiceClient:
         headers: Mapping[str, str] | None = None,
         timeout: float = 5.0,
         retry: bool = True,
+        as_caller: bool = False,
     ) -> Reply:
         """The whole answer, whatever its status. Raises UpstreamUnavailable, UpstreamTimeout (both retryable).
 
         `timeout` is for all attempts together. There is another one where the method is idempotent, or the headers hold
         an `Idempotency-Key`, or it is certain that the first never reached the service; `retry=False`: there is none,
-        for a caller who has a policy of its own.
+        for a caller who has a policy of its own. `as_caller`: a service of ours is told for whom we ask.
         """
         place = urlsplit(url)
         host = _host(place)
@@ -129,7 +130,8 @@ class ServiceClient:
             body, headers = orjson.dumps(json), {"Content-Type": "application/json", **(headers or {})}
         with self._tracer.start_span(method, kind="client", attributes=attributes) as span:
             allowed = self.allowed(timeout)
-            call = _Call(method, url, body, headers or {}, f"{method} {host}{place.path}", is_hurried(allowed, timeout))
+            name, hurried = f"{method} {host}{place.path}", is_hurried(allowed, timeout)
+            call = _Call(method, url, body, headers or {}, name, hurried, as_caller)
             with use_context(deadline=time.monotonic() + allowed):
                 reply = await self._guarded(host, call, retry=retry)
             span.set_attribute("http.response.status_code", reply.status)
@@ -169,7 +171,7 @@ class ServiceClient:
                 call.method,
                 call.url,
                 data=call.body,
-                headers=outgoing_headers(call.headers),
+                headers=outgoing_headers(call.headers, as_caller=call.as_caller),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=allowed, sock_connect=connecting),
             ) as answer:
@@ -225,6 +227,7 @@ class _Call:
     headers: Mapping[str, str]
     name: str
     hurried: bool
+    as_caller: bool
 
     def __str__(self) -> str:
         return self.name
@@ -241,8 +244,11 @@ def _is_worth_it(error: Exception) -> bool:
     return is_transient(error) and not isinstance(error, Refusal)
 
 
-def outgoing_headers(headers: Mapping[str, str] | None = None, clock: Clock = _SYSTEM) -> dict[str, str]:
-    """`headers` and the context's: trace, request id, tenant, retry budget, and the milliseconds left."""
+def outgoing_headers(
+    headers: Mapping[str, str] | None = None, clock: Clock = _SYSTEM, *, as_caller: bool = False
+) -> dict[str, str]:
+    """`headers` and the context's: trace, request id, tenant, retry budget, and the milliseconds left. `as_caller`: and
+    the token that says for whom we ask; to a service of ours only, for whoever has it can ask as him."""
     context = current()
     out = dict(headers or {})
     if context.trace is not None:
@@ -256,4 +262,6 @@ def outgoing_headers(headers: Mapping[str, str] | None = None, clock: Clock = _S
     if (left := write_deadline(clock)) is not None:
         out["X-Request-Deadline"] = left
     out["X-Cortex-Tenant"] = context.tenant
+    if as_caller and context.principal_token is not None:
+        out["X-Cortex-Principal"] = context.principal_token
     return out

@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.middleware import Middleware
 
-from cortex_core.asgi import Compression, CompressionDetails, RateLimit, Rule
+from cortex_core.asgi import Compression, CompressionDetails, KeyFunction, RateLimit, Rule, by_client
 from cortex_core.asgi.compression import Load, Precompressed, Pressure
 from cortex_core.asgi.http_cache import (
     AnswerDetails,
@@ -19,8 +19,11 @@ from cortex_core.asgi.http_cache import (
     CacheStore,
     HttpCache,
     InvalidatedDetails,
+    Outcome,
     StoredDetails,
+    Tags,
 )
+from cortex_core.asgi.rate_limit import EXEMPT
 from cortex_core.asgi.types import ASGIApp
 from cortex_core.kernel.clock import Clock, SystemClock
 from cortex_core.observability import Logger, MetricsCollector
@@ -35,13 +38,16 @@ class Limits:
 
     limiter: Limiter
     rules: Sequence[Rule]
+    exempt: Sequence[str] = EXEMPT
 
 
 class Edge:
     """Each part may be left out (None); the limiter and the store are closed with the edge.
 
     `threshold`: bytes from which an answer is compressed. What is immutable is compressed once, and kept in
-    `precompressed`.
+    `precompressed`. `cache_tags` and `cache_changes` are `HttpCache`'s `tags` and `changes`. `source` finds the address
+    that a request comes from, where proxies stand between (None: the peer's). `pressure`, `precompressed` and the two
+    reporters are for whoever answers past the application, and is to be counted with it.
     """
 
     def __init__(
@@ -54,32 +60,46 @@ class Edge:
         precompressed: Precompressed | None = None,
         store: CacheStore | None = None,
         cache_policy: CachePolicy | None = None,
+        cache_tags: Tags | None = None,
+        cache_changes: Tags | None = None,
+        outermost: Sequence[Middleware] = (),
+        source: KeyFunction | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._limits = limits
+        self.limits = limits
         self._threshold = threshold
-        self._precompressed = precompressed
+        self.precompressed = precompressed
         self._store = store
         self._cache_policy = cache_policy
+        self._outermost = list(outermost)
+        self.source = source or by_client()
+        self._cache_tags, self._cache_changes = cache_tags, cache_changes
         self._clock = clock or SystemClock()
-        self._cache_reporter = CacheReporter(metrics, logger)
-        self._compression_reporter = CompressionReporter(metrics, logger)
+        self.cache_reporter = CacheReporter(metrics, logger)
+        self.compression_reporter = CompressionReporter(metrics, logger)
+        self.pressure = Pressure(clock=self._clock, on_change=self.compression_reporter.on_load)
         self.cache: HttpCache | None = None
+
+    def outermost(self) -> list[Middleware]:
+        """What is on every answer, whoever gives it: outside of whatever refuses."""
+        return self._outermost
 
     def before_tenants(self) -> list[Middleware]:
         """What needs to know nothing of the request but its address and its headers."""
         found = []
-        if self._limits is not None:
-            found.append(Middleware(RateLimit, limiter=self._limits.limiter, rules=self._limits.rules, refuse=None))
+        if self.limits is not None:
+            limits = self.limits
+            found.append(
+                Middleware(RateLimit, limiter=limits.limiter, rules=limits.rules, exempt=limits.exempt, refuse=None)
+            )
         if self._threshold is not None:
-            reporter = self._compression_reporter
             found.append(
                 Middleware(
                     Compression,
                     threshold=self._threshold,
-                    pressure=Pressure(clock=self._clock, on_change=reporter.on_load),
-                    precompressed=self._precompressed,
-                    on_response=reporter.on_response,
+                    pressure=self.pressure,
+                    precompressed=self.precompressed,
+                    on_response=self.compression_reporter.on_response,
                 )
             )
         return found
@@ -92,12 +112,18 @@ class Edge:
             await self.cache.aclose()
         if self._store is not None:
             await self._store.aclose()
-        if self._limits is not None:
-            await self._limits.limiter.aclose()
+        if self.limits is not None:
+            await self.limits.limiter.aclose()
 
     def _make_cache(self, app: ASGIApp, store: CacheStore) -> HttpCache:
         self.cache = HttpCache(
-            app, store=store, policy=self._cache_policy, clock=self._clock, hooks=self._cache_reporter
+            app,
+            store=store,
+            policy=self._cache_policy,
+            tags=self._cache_tags,
+            changes=self._cache_changes,
+            clock=self._clock,
+            hooks=self.cache_reporter,
         )
         return self.cache
 
@@ -110,7 +136,7 @@ class CompressionReporter:
         self._bytes = metrics.create_counter(
             "cortex_compression_bytes_total", "Bytes before and after, of answers that were encoded", ("coding", "side")
         )
-        self._load = metrics.create_gauge("cortex_compression_load", "0 normal, 1 quickest levels, 2 off")
+        self._load = metrics.create_gauge("cortex_compression_load", "0 normal, 1 quickest levels, 2 off", merge="max")
 
     def on_response(self, details: CompressionDetails, /) -> None:
         self._bytes.labels(coding=details.coding, side="in").inc(details.size_in)
@@ -135,7 +161,9 @@ class LimiterReporter:
             ("policy", "source"),
         )
         self._leases = metrics.create_counter(f"{_PREFIX}_leases_total", "Leases taken for hot keys", ("policy",))
-        self._outage = metrics.create_gauge(f"{_PREFIX}_outage", "1 while the shared counts cannot be reached")
+        self._outage = metrics.create_gauge(
+            f"{_PREFIX}_outage", "1 while the shared counts cannot be reached", merge="max"
+        )
 
     def on_refusal(self, details: RefusalDetails, /) -> None:
         self._refusals.labels(policy=details.policy, source=details.source).inc()
@@ -162,6 +190,7 @@ class CacheReporter:
         self._stored = metrics.create_counter("cortex_http_cache_stored_bytes_total", "Bytes of answers that were kept")
         self._invalidated = metrics.create_counter("cortex_http_cache_invalidated_total", "Addresses that went")
         self._errors = metrics.create_counter("cortex_http_cache_errors_total", "Work that failed unseen", ("work",))
+        self.on_hot_hit: Final = self._answers.labels(outcome=Outcome.HIT.value, collapsed="no").inc
 
     def on_answer(self, details: AnswerDetails, /) -> None:
         self._answers.labels(outcome=details.outcome.value, collapsed="yes" if details.collapsed else "no").inc()
@@ -172,6 +201,10 @@ class CacheReporter:
 
     def on_invalidated(self, details: InvalidatedDetails, /) -> None:
         self._invalidated.inc(details.count)
+
+    def on_purged(self, count: int, /) -> None:
+        """`count` addresses went at once, by what somebody else has heard."""
+        self._invalidated.inc(count)
 
     def on_error(self, details: CacheErrorDetails, /) -> None:
         self._errors.labels(work=details.work).inc()

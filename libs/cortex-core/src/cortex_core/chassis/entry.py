@@ -2,27 +2,36 @@
 line.
 """
 
+import asyncio
 import gc
 import os
+import socket
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from fastapi import FastAPI
 from pydantic import ValidationError
 
 from cortex_core.asgi.types import ASGIApp, Message, Receive, Scope, Send
-from cortex_core.chassis.http_protocol import HttpProtocol
-from cortex_core.chassis.server import CortexHttpServer
+from cortex_core.chassis.connection_reporter import ConnectionReporter
+from cortex_core.chassis.http_protocol import HttpProtocol, guarded
+from cortex_core.chassis.platform import Platform
+from cortex_core.chassis.server import CortexHttpServer, bind
 from cortex_core.chassis.settings import Config, explain
 from cortex_core.kernel.errors import CortexError
-from cortex_core.observability import configure_logging
+from cortex_core.observability import Logger, configure_logging
 
 if TYPE_CHECKING:
+    from cortex_core.chassis.workers import Place
     from cortex_core.eventsourcing import Projection
 
 EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78  # sysexits.h
+
+_MARGIN: Final = 2.0  # seconds that a worker may take for what it closes after its requests
 
 SomeConfig = TypeVar("SomeConfig", bound=Config)
 
@@ -38,29 +47,21 @@ def serve(
     """A service's `main`: reads the settings, listens, and ends when told to. Exits 78 where the settings are wrong, 69
     where something needed to start is not there, each with one line that says what to do. With the words `db upgrade`
     it brings the database to the newest of `migrations` instead, and ends; with `projections …` it looks after those of
-    its `projections` (see `projection_verbs.py`). `protocol` chooses the class of its connections."""
+    its `projections` (see `projection_verbs.py`); with `--workers N` it is that many processes. `protocol` chooses the
+    class of its connections."""
+    words = sys.argv[1:]
+    told: dict[str, Any] = {}
+    if words and not _is_command(words):
+        told["server_workers"] = _workers_wanted(settings_class.service, words)
     try:
-        settings = settings_class()
+        settings = settings_class(**told)
     except ValidationError as error:
         fail(settings_class.service, EX_CONFIG, *explain(error, settings_class))
-    words = sys.argv[1:]
-    configure_logging(service=settings.service, level="warning" if words else settings.log_level)
-    if words:
+    configure_logging(service=settings.service, level="warning" if _is_command(words) else settings.log_level)
+    if _is_command(words):
         raise SystemExit(_command(settings, words, migrations, projections))
-
-    gc.disable()  # what is made while starting stays for ever: collecting in between finds nothing
-    app = build(settings)
-    gc.enable()
-    gc.freeze()
-    started = _Started(app)
     try:
-        server = CortexHttpServer(
-            started,
-            host=settings.host,
-            port=settings.port,
-            shutdown_grace=settings.shutdown_grace,
-            protocol=protocol(app),
-        )
+        listener = bind(settings.host, settings.port)
     except OSError as error:
         variable = settings_class.variable("port")
         fail(
@@ -68,12 +69,87 @@ def serve(
             EX_UNAVAILABLE,
             f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}; set {variable}",
         )
-    try:
-        server.run()
-    except SystemExit:
-        if started.failure is None:
-            raise
-        fail(settings.service, EX_UNAVAILABLE, started.failure)
+    process = _Process(build, settings, protocol, listener)
+    if settings.server_workers == 1:
+        raise SystemExit(process.serve())
+    with tempfile.TemporaryDirectory(prefix=f"cortex-{settings.service}-") as folder:
+        status = _supervised(process, Path(folder))
+    raise SystemExit(status)
+
+
+class _Process(Generic[SomeConfig]):
+    """What one process of the service does, once the port is ours."""
+
+    def __init__(
+        self,
+        build: Callable[[SomeConfig], FastAPI],
+        settings: SomeConfig,
+        protocol: Callable[[FastAPI], type[HttpProtocol]],
+        listener: socket.socket,
+    ) -> None:
+        self.build = build
+        self.settings = settings
+        self.protocol = protocol
+        self.listener = listener
+
+    def serve(self, place: "Place | None" = None) -> int:
+        """Its exit status, once it has drained."""
+        settings = self.settings
+        gc.disable()  # what is made while starting stays for ever: collecting in between finds nothing
+        app = self.build(settings)
+        gc.enable()
+        gc.freeze()
+        started = _Started(app, lifeline=place.lifeline if place else None)
+        server = CortexHttpServer(
+            started,
+            listener=self.listener,
+            shutdown_grace=settings.shutdown_grace,
+            drain=app.state.platform.drain,
+            drain_delay=settings.draining_seconds,
+            on_ready=place.ready if place else lambda: None,
+            protocol=_guarded(self.protocol(app), app, settings),
+        )
+        started.orphaned = server.terminate
+        try:
+            server.run()
+        except SystemExit:
+            if started.failure is None:
+                raise
+            fail(settings.service, EX_UNAVAILABLE, started.failure)
+        return 0
+
+
+def _supervised(process: _Process[Any], folder: Path) -> int:
+    from cortex_core.chassis.workers import Workers
+    from cortex_core.observability.metrics_of_workers import leave_metrics, share_metrics
+
+    def work(place: "Place") -> int:
+        share_metrics(folder, place.number)
+        return process.serve(place)
+
+    settings = process.settings
+    logger = Logger.get(settings.service)
+    grace = settings.draining_seconds + settings.shutdown_grace + _MARGIN
+    return Workers(settings.server_workers, work, grace, logger, on_end=partial(leave_metrics, folder)).run()
+
+
+def _is_command(words: Sequence[str]) -> bool:
+    return bool(words) and words[0] != "--workers" and not words[0].startswith("--workers=")
+
+
+def _workers_wanted(service: str, words: Sequence[str]) -> int:
+    """What `--workers N`, or `--workers=N`, says: it is stronger than the setting."""
+    _, _, joined = words[0].partition("=")
+    value = joined or "".join(words[1:2])
+    alone = len(words) == (1 if joined else 2)
+    if not alone or not (value.isascii() and value.isdigit() and 1 <= int(value) <= 64):
+        fail(service, EX_USAGE, "--workers takes a number from 1 to 64, and nothing comes after it")
+    return int(value)
+
+
+def _guarded(protocol: type[HttpProtocol], app: FastAPI, settings: Config) -> type[HttpProtocol]:
+    platform: Platform = app.state.platform
+    return guarded(protocol, settings.connection_limits, ConnectionReporter(platform.metrics, platform.logger))
 
 
 def _command(
@@ -104,14 +180,18 @@ def fail(service: str, status: int, *lines: str) -> NoReturn:
 class _Started:
     """Keeps a start-up that failed for a known reason from printing a traceback: the reason is the message."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, lifeline: int | None = None) -> None:
         self.app = app
         self.failure: str | None = None
+        self.lifeline = lifeline
+        self.orphaned: Callable[[], None] = lambda: None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             return await self.app(scope, receive, send)
 
+        if self.lifeline is not None:
+            self._watch(self.lifeline)
         failed = False
 
         async def held_back(message: Message) -> None:
@@ -127,3 +207,13 @@ class _Started:
                 raise
             self.failure = str(error)
             await send({"type": "lifespan.startup.failed", "message": str(error)})
+
+    def _watch(self, lifeline: int) -> None:
+        """A worker whose parent is gone has nobody who would end it."""
+        loop = asyncio.get_running_loop()
+
+        def gone() -> None:
+            loop.remove_reader(lifeline)
+            self.orphaned()
+
+        loop.add_reader(lifeline, gone)

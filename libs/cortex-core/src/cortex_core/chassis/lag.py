@@ -20,13 +20,19 @@ class LagGauges:
         self._group: Final = group
         self._topics: Final = frozenset(topics)
         self._entries: Final = metrics.create_gauge(
-            "cortex_bus_lag_entries", "Entries that the group has not acknowledged", ("group", "topic")
+            "cortex_bus_lag_entries", "Entries that the group has not acknowledged", ("group", "topic"), merge="max"
         )
         self._seconds: Final = metrics.create_gauge(
-            "cortex_bus_lag_seconds", "Age of the oldest entry that the group has not acknowledged", ("group", "topic")
+            "cortex_bus_lag_seconds",
+            "Age of the oldest entry that the group has not acknowledged",
+            ("group", "topic"),
+            merge="max",
         )
         self._dead: Final = metrics.create_gauge(
-            "cortex_bus_dead_letters", "Events that the group could not take, and nobody has seen to", ("group",)
+            "cortex_bus_dead_letters",
+            "Events that the group could not take, and nobody has seen to",
+            ("group",),
+            merge="max",
         )
 
     async def watch(self, clock: Clock) -> None:

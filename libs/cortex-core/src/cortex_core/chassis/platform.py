@@ -3,13 +3,16 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from cortex_core.chassis.api_keys import KeyParts
 from cortex_core.chassis.background import Background
 from cortex_core.chassis.client import ServiceClient
+from cortex_core.chassis.drain import Drain
 from cortex_core.chassis.resilience import Resilience
 from cortex_core.chassis.settings import Config
 from cortex_core.events import EventBus
 from cortex_core.kernel.clock import Clock
 from cortex_core.observability import HealthCheckRegistry, Logger, MetricsCollector, Tracer
+from cortex_core.security import Authenticator, LiveSessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,10 @@ class Platform:
     resilience: Resilience
     http: ServiceClient
     tasks: Background
+    drain: Drain
+    authenticator: Authenticator
+    sessions: LiveSessions
+    keys: KeyParts | None
 
     def background(self, work: Callable[[], Awaitable[None]], *, name: str) -> None:
         """Runs `work()` until the service ends. Should it end before, that is logged and the service is not ready."""

@@ -1,7 +1,7 @@
 """What every service answers about itself to those who run it: `/health*`, `/metrics`."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
@@ -37,6 +37,12 @@ class AliveView(BaseModel):
     timestamp: datetime
 
 
+def _ending(platform: Platform) -> dict[str, Any]:
+    """Nothing is asked any more: whatever the checks would say, it should be given no work."""
+    drain = {"status": "down", "durationMs": 0.0, "error": "the service is draining"}
+    return {"status": "down", "timestamp": rfc3339(platform.clock.now()), "checks": {"drain": drain}}
+
+
 def probes(platform: Platform) -> APIRouter:
     """Live: the process answers. Ready: what it cannot do without is there. Health: the whole report, always 200.
 
@@ -57,6 +63,8 @@ def probes(platform: Platform) -> APIRouter:
         },
     )
     async def ready() -> JSONResponse:
+        if platform.drain.begun:
+            return JSONResponse(_ending(platform), 503)
         report = await platform.health.run()
         return JSONResponse(report.to_dict(), 503 if report.status is Status.DOWN else 200)
 

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Mount
 
 from cortex_core.asgi.problems import MEDIA_TYPE, STATUS, Answered, problem
 from cortex_core.asgi.types import Receive, Scope, Send
@@ -70,11 +71,28 @@ def install(app: FastAPI) -> None:
     async def frameworks(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, CortexError):  # the framework wraps what reading the body raised
             return respond(error.__cause__, request.url.path)
+        if error.status_code == 405:
+            allow = {"Allow": _served(app, request)}
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=allow)
+            return respond(Answered(405, _FROM_HTTP[405], str(error.detail)), request.url.path, allow)
         code = _FROM_HTTP.get(error.status_code, f"http.{error.status_code}")
         if error.detail == _UNPARSED:
             code = "request.malformed-json"
         answer = Answered(error.status_code, code, str(error.detail))
         return respond(answer, request.url.path, dict(error.headers or {}))
+
+
+def _served(app: FastAPI, request: Request) -> str:
+    """The methods of a path (RFC 9110, section 10.2.1). The framework names those of one route of it, and HEAD is
+    served wherever GET is. What is mounted are files."""
+    routes = [route for route in app.router.routes if not isinstance(route, Mount)]
+    served = {
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    } or {"GET"}
+    return ", ".join(sorted({*served, "OPTIONS", *(["HEAD"] if "GET" in served else [])}))
 
 
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature

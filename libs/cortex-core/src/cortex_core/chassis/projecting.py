@@ -22,12 +22,12 @@ class ProjectionReporter:
         self._logger = logger
         by_name = ("projection",)
         self._positions = metrics.create_gauge(
-            "cortex_projection_lag_positions", "Positions up to the newest event", by_name
+            "cortex_projection_lag_positions", "Positions up to the newest event", by_name, merge="max"
         )
         self._seconds = metrics.create_gauge(
-            "cortex_projection_lag_seconds", "Age of the oldest event not applied yet", by_name
+            "cortex_projection_lag_seconds", "Age of the oldest event not applied yet", by_name, merge="max"
         )
-        self._parked = metrics.create_gauge("cortex_projection_parked", "Streams set aside", by_name)
+        self._parked = metrics.create_gauge("cortex_projection_parked", "Streams set aside", by_name, merge="max")
         self._events = metrics.create_counter(
             "cortex_projection_events_total", "Events applied", ("projection", "stage")
         )

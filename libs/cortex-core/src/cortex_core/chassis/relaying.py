@@ -61,9 +61,9 @@ class RelayReporter:
     def __init__(self, platform: Platform) -> None:
         metrics = platform.metrics
         self._platform = platform
-        self._pending = metrics.create_gauge("cortex_hub_outbox_pending", "Messages that wait for the bus")
+        self._pending = metrics.create_gauge("cortex_hub_outbox_pending", "Messages that wait for the bus", merge="max")
         self._age = metrics.create_gauge(
-            "cortex_hub_outbox_oldest_seconds", "How long the first message that waits has waited"
+            "cortex_hub_outbox_oldest_seconds", "How long the first message that waits has waited", merge="max"
         )
         self._leader = metrics.create_gauge("cortex_relay_leader", "1 where this replica relays")
         self._messages = metrics.create_counter("cortex_relay_messages_total", "Messages that reached the bus")

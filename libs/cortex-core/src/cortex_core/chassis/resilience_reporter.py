@@ -33,14 +33,16 @@ class ResilienceReporter:
         self._logger = logger
         counter, gauge = metrics.create_counter, metrics.create_gauge
         circuit = "cortex_circuit_breaker"
-        self._state = gauge(f"{circuit}_state", "0 closed, 1 half-open, 2 open", ("name",))
+        self._state = gauge(f"{circuit}_state", "0 closed, 1 half-open, 2 open", ("name",), merge="max")
         self._changes = counter(
             f"{circuit}_changes_total",
             "Changes of state, by what a circuit became and why",
             ("name", "state", "cause"),
         )
         self._rejections = counter(f"{circuit}_rejections_total", "Calls that were refused at once", ("name",))
-        self._shared = gauge(f"{circuit}_shared", "1 while replicas hear of each other's circuits", ("name",))
+        self._shared = gauge(
+            f"{circuit}_shared", "1 while replicas hear of each other's circuits", ("name",), merge="max"
+        )
         self._retries = counter("cortex_retries_total", "Attempts after a first one", ("name",))
         self._given_up = counter(
             "cortex_retries_given_up_total", "Errors that another attempt might have healed", ("name", "reason")

@@ -5,21 +5,29 @@
 """
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from cortex_core.chassis.guard_settings import GuardSettings
 from cortex_core.kernel.context import DEFAULT_TENANT
+from cortex_core.security.api_keys.peppers import Peppers, is_development
 
 _TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
+
+DEVELOPMENT_ISSUER: Final = "cortex-development"
+"""Who signs on a developer's machine: `cortex token`."""
 
 Env = Literal["development", "test", "production"]
 
 
 def service_config(prefix: str) -> SettingsConfigDict:
     """`ORDER_` → the field `payment_url` is read from `ORDER_PAYMENT_URL`."""
-    return SettingsConfigDict(env_prefix=prefix, populate_by_name=True, extra="ignore", frozen=True)
+    return SettingsConfigDict(
+        env_prefix=prefix, populate_by_name=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
 
 def development(default: Any, **more: Any) -> Any:
@@ -32,16 +40,26 @@ def _shared(name: str, default: Any, **more: Any) -> Any:
     return Field(default=default, validation_alias=AliasChoices(name), **more)
 
 
-class Config(BaseSettings):
+class Config(GuardSettings):
     """What every service is told. Unset `CORTEX_ENV` means production: the safe side is the default."""
 
     model_config = service_config("CORTEX_")
 
     service: ClassVar[str] = "service"
+    at_the_edge: ClassVar[bool] = False
+    """Anybody can connect: nobody's X-Cortex-Principal is believed."""
     port: int = Field(default=8000, ge=0, le=65535)
     host: str = "127.0.0.1"
     body_limit: int = Field(default=1 << 20, gt=0, description="Bytes a request's body may have.")
     shutdown_grace: float = Field(default=3.0, gt=0, description="Seconds for requests in progress at SIGTERM.")
+    drain_delay: float | None = Field(
+        default=None,
+        ge=0,
+        le=300,
+        description="Seconds from SIGTERM, not ready and still answering, until it listens no more. Unset: 3 in"
+        " production, else 0.",
+    )
+    server_workers: int = Field(default=1, ge=1, le=64, description="Processes on the one port.")
 
     env: Env = _shared("CORTEX_ENV", "production")
     redis_url: SecretStr = Field(
@@ -74,13 +92,37 @@ class Config(BaseSettings):
     inbox_days: float = _shared(
         "CORTEX_INBOX_DAYS", 30.0, gt=0, description="Days that an event which comes again is known for."
     )
+    anonymous: bool | None = _shared(
+        "CORTEX_ANONYMOUS", None, description="Serve who does not say who he is. Unset: not in production."
+    )
+    jwks: str | None = _shared("CORTEX_JWKS", None, description="The issuer's public keys: a file, or http(s)://….")
+    token_issuer: str = _shared("CORTEX_TOKEN_ISSUER", DEVELOPMENT_ISSUER, min_length=1)
+    token_audience: str = _shared("CORTEX_TOKEN_AUDIENCE", "cortex-hub", min_length=1)
+    internal_keys: Path | None = _shared(
+        "CORTEX_INTERNAL_KEYS", None, description="The gateway's public keys, a JWK set: for services."
+    )
+    internal_signing_key: Path | None = _shared(
+        "CORTEX_INTERNAL_SIGNING_KEY", None, description="The gateway's private key, a JWK: for the gateway."
+    )
+    key_pepper: SecretStr | None = _shared(
+        "CORTEX_KEY_PEPPER",
+        None,
+        description="The secret under which API keys are stored; two by a comma while the first replaces the other.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _shared("CORTEX_LOG_LEVEL", "info")
     otlp_endpoint: str | None = _shared("OTEL_EXPORTER_OTLP_ENDPOINT", None)
     trace_sample_ratio: float = _shared("CORTEX_TRACE_SAMPLE_RATIO", 1.0, ge=0, le=1)
 
+    @property
+    def draining_seconds(self) -> float:
+        """`drain_delay`, or what the environment makes of it."""
+        if self.drain_delay is None:
+            return 3.0 if self.env == "production" else 0.0
+        return self.drain_delay
+
     @field_validator("tenants", mode="before")
     @classmethod
-    def _by_commas(cls, value: Any) -> Any:
+    def _tenants_by_commas(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
     @field_validator("tenants")
@@ -88,6 +130,19 @@ class Config(BaseSettings):
     def _are_tenants(cls, value: frozenset[str]) -> frozenset[str]:
         if not all(_TENANT.fullmatch(tenant) for tenant in value):
             raise ValueError("a tenant is 1 to 63 of a-z 0-9 -, and begins with a letter or a figure")
+        return value
+
+    @field_validator("jwks", "internal_keys", "internal_signing_key", "key_pepper", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        """As compose files pass on what nobody set."""
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("key_pepper")
+    @classmethod
+    def _is_a_pepper(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            Peppers.of(value.get_secret_value())  # raises ValueError, and does not repeat it
         return value
 
     @field_validator("redis_url")
@@ -117,6 +172,46 @@ class Config(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _somebody_can_be_known(self) -> Self:
+        """In production. Elsewhere a service without any keys serves whoever comes."""
+        if self.env != "production":
+            return self
+        if self.anonymous:
+            raise ValueError("CORTEX_ANONYMOUS cannot be on in production: everybody has to say who he is")
+        ways: dict[str, object] = {"CORTEX_JWKS": self.jwks, "CORTEX_KEY_PEPPER": self.key_pepper}
+        if not self.at_the_edge:
+            ways["CORTEX_INTERNAL_KEYS"] = self.internal_keys
+        if not any(ways.values()):
+            raise ValueError(f"production needs a way to know who asks: set one of {', '.join(ways)}")
+        if self.key_pepper is not None and any(map(is_development, self.key_pepper.get_secret_value().split(","))):
+            raise ValueError("production needs its own CORTEX_KEY_PEPPER: this one was made for development")
+        if self.jwks is not None and self.token_issuer == DEVELOPMENT_ISSUER:
+            raise ValueError("production needs its own value for CORTEX_TOKEN_ISSUER, beside CORTEX_JWKS")
+        if self.jwks is not None and self.jwks.lower().startswith("http://"):
+            raise ValueError(
+                "CORTEX_JWKS must be a file or https:// in production: whoever is between could be anybody"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keys_can_be_read(self) -> Self:
+        """What is wrong with a key is known at the start, not at the first request."""
+        public = [("CORTEX_INTERNAL_KEYS", self.internal_keys)]
+        if self.jwks is not None and not is_url(self.jwks):
+            public.append(("CORTEX_JWKS", Path(self.jwks)))
+        for variable, file in public:
+            if file is not None:
+                _parsed(variable, file, "parse_key_set", development=self.env != "production")
+        if self.internal_signing_key is not None:
+            file = self.internal_signing_key
+            _parsed("CORTEX_INTERNAL_SIGNING_KEY", file, "parse_signing_key", development=self.env != "production")
+        return self
+
+    @property
+    def serves_anonymous(self) -> bool:
+        return self.env != "production" if self.anonymous is None else self.anonymous
+
     def _is_development(self, name: str) -> bool:
         field = type(self).model_fields[name]
         extra = field.json_schema_extra
@@ -130,6 +225,22 @@ class Config(BaseSettings):
         if isinstance(alias, AliasChoices):
             return str(alias.choices[0])
         return f"{cls.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def is_url(place: str) -> bool:
+    return place.lower().startswith(("http://", "https://"))
+
+
+def _parsed(variable: str, file: Path, parse: str, *, development: bool) -> None:
+    """Raises ValueError with what is wrong, and never with what stands in the file."""
+    from cortex_core.security import jwks  # late: a service without keys starts without the mathematics
+
+    try:
+        getattr(jwks, parse)(file.read_bytes(), development=development)
+    except OSError as error:
+        raise ValueError(f"{variable}: {file} cannot be read: {error.strerror}") from None
+    except jwks.UnusableKeySet as error:
+        raise ValueError(f"{variable}: {file} cannot be used: {error}") from None
 
 
 def explain(error: ValidationError, settings: type[Config]) -> list[str]:

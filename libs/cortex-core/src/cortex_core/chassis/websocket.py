@@ -6,26 +6,44 @@ likes, also after the application has let go of it and after a ping it did not a
 """
 
 import asyncio
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from cortex_core.asgi.problems import problem
+from cortex_core.chassis.http_protocol.refusals import CODES, FIELDS, Refusal, path_of
+from cortex_core.kernel import CortexError
+from cortex_core.kernel.ids import new_id
 
 LINGER: Final = 5.0
 """Seconds for a client to take what was sent before the end, and the close frame."""
 
+HANDSHAKE: Final = 10.0
+"""Seconds for the application to accept or refuse. The client's own part of it is the HTTP server's to bound."""
+
 GOING_AWAY: Final = 1001
+
+_VERSION: Final = "13"
+_REFUSED: Final = {403: "http.upgrade-refused", 503: "http.upgrade-timeout"}
+_SHOWN: Final = 200
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """A close frame does not wait behind what is not taken; a socket is cut LINGER seconds after its end; and a server
-    that ends says 1001 (RFC 6455, section 7.4.1), where uvicorn's says 1012."""
+    """A close frame does not wait behind what is not taken; a socket is cut LINGER seconds after its end; a server that
+    ends says 1001 (RFC 6455, section 7.4.1), where uvicorn's says 1012; and a handshake is refused by a problem."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.close_timeout = LINGER
+        self.conn.reject = self._refusal  # type: ignore[method-assign]  # whoever refuses asks it for the answer
         self._cut: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     async def send(self, message: ASGISendEvent) -> None:
         if self.transport.is_closing():  # by a ping that was not answered, or by the server's end
@@ -33,6 +51,33 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close" and self.handshake_complete:
             self.writable.set()  # it is the last: at most 127 bytes more than the buffer's bound
         await super().send(message)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        self._patience = self.loop.call_later(HANDSHAKE, self._handshake_is_late)
+
+    def _refusal(self, status: HTTPStatus | int, text: str) -> Response:
+        """A problem, where `websockets` has plain text."""
+        error = CortexError("something went wrong here; the log has the story")
+        if status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            error = Refusal(_REFUSED.get(int(status), "http.bad-upgrade"), text.partition("\n")[0][:_SHOWN])
+        code, fields, body = problem(error, path_of(self.request.path.encode("ascii", "replace")))
+        headers = Headers({"Date": formatdate(usegmt=True)})
+        for name, value in (*self.default_headers, *fields, (b"x-request-id", new_id("req").encode()), *FIELDS):
+            headers[name.decode("latin-1")] = value.decode("latin-1")
+        if code == CODES["http.bad-upgrade"]:
+            headers["Sec-WebSocket-Version"] = _VERSION
+        return Response(code, HTTPStatus(code).phrase, headers, body)
+
+    def _handshake_is_late(self) -> None:
+        if self.handshake_complete or self.initial_response is not None or self.transport.is_closing():
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006, "reason": ""})
+        self.conn.send_response(self.conn.reject(503, "nobody answered in time"))
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
+        self._cut_later()
 
     async def run_asgi(self) -> None:
         self.app = self._answered(self.app)
@@ -69,6 +114,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._cut is not None:
             self._cut.cancel()
+        if self._patience is not None:
+            self._patience.cancel()
         super().connection_lost(exc)
 
     def _cut_later(self) -> None:

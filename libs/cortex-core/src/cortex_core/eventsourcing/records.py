@@ -125,9 +125,11 @@ def check_messages(messages: Sequence[Message]) -> None:
 def surroundings() -> str:
     """The metadata of an event written now, as it is stored: what the context knows, and nothing it does not."""
     context = current()
+    principal = context.principal
     known = {
         "traceparent": context.trace and context.trace.traceparent,
-        "principal": context.principal and context.principal.subject,
+        "principal": principal and principal.subject,
+        "principal_key": principal and principal.key_id,
         "request_id": context.request_id,
     }
     return _encode({name: value for name, value in known.items() if value is not None})

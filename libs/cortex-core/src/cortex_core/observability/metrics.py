@@ -3,16 +3,19 @@
 Owns what Prometheus scrapes from this process. Promises bounded memory: a label takes at most `max_values` different
 values, further ones become `other`, and how often that happened is itself a figure
 (`cortex_hub_metric_overflow_total`).
-Bind label children once where a path is hot: `errors = requests.labels(status="500")`. Next: merging several workers.
+Bind label children once where a path is hot: `errors = requests.labels(status="500")`. Next: `metrics_of_workers.py`,
+where one service is several processes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Self, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Self, TypeVar, cast
 
 import prometheus_client as prometheus
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
+
+from cortex_core.observability.metrics_of_workers import is_one_of_several, merged_registry
 
 PROMETHEUS_CONTENT_TYPE: Final = prometheus.exposition.CONTENT_TYPE_PLAIN_0_0_4
 OTHER: Final = "other"
@@ -28,6 +31,7 @@ class _Shape:
     kind: str
     labels: tuple[str, ...]
     buckets: tuple[float, ...] = ()
+    merge: str = ""
 
     def __str__(self) -> str:
         buckets = f", buckets {list(self.buckets)}" if self.buckets else ""
@@ -82,11 +86,29 @@ class Counter(_Labelled[prometheus.Counter]):
 class Gauge(_Labelled[prometheus.Gauge]):
     """How much there is of something now."""
 
+    _read: Callable[[], float] | None = None
+
     def inc(self, amount: float = 1.0) -> None:
         self._native.inc(amount)
 
     def dec(self, amount: float = 1.0) -> None:
         self._native.dec(amount)
+
+    def follow(self, read: Callable[[], float]) -> None:
+        """Shows what `read` says whenever it is asked: it must be quick, and must not raise. Where this process is one
+        of several workers, nobody can ask it when another one is scraped: then whenever `refresh` is called."""
+        if not is_one_of_several():
+            self._native.set_function(read)
+            return
+        self._read = read
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Looks again at what this gauge and its children follow."""
+        if self._read is not None:
+            self._native.set(self._read())
+        for child in self._children.values():
+            child.refresh()
 
     def set(self, value: float) -> None:
         self._native.set(value)
@@ -126,8 +148,18 @@ class MetricsCollector:
     def create_counter(self, name: str, help: str, labels: Sequence[str] = ()) -> Counter:  # noqa: A002 - Prometheus' word
         return self._create(Counter, prometheus.Counter, name, help, _Shape("counter", tuple(labels)))
 
-    def create_gauge(self, name: str, help: str, labels: Sequence[str] = ()) -> Gauge:  # noqa: A002 - Prometheus' word
-        return self._create(Gauge, prometheus.Gauge, name, help, _Shape("gauge", tuple(labels)))
+    def create_gauge(
+        self,
+        name: str,
+        help: str,  # noqa: A002 - Prometheus' word
+        labels: Sequence[str] = (),
+        *,
+        merge: Literal["sum", "max"] = "sum",
+    ) -> Gauge:
+        """`merge`: what the workers of one service have together. Their connections add up; a state that each of them
+        sees for itself, or a lag that all of them see, is the largest."""
+        shape = _Shape("gauge", tuple(labels), merge=merge)
+        return self._create(Gauge, prometheus.Gauge, name, help, shape, multiprocess_mode=f"live{merge}")
 
     def create_histogram(
         self,
@@ -153,13 +185,20 @@ class MetricsCollector:
         self._made[name] = (shape, metric)
         return metric
 
+    def refresh(self) -> None:
+        """Looks again at what gauges follow: for a worker, which does not hear when another one is scraped."""
+        for _, metric in self._made.values():
+            if isinstance(metric, Gauge):
+                metric.refresh()
+
     def value(self, name: str, /, **labels: object) -> float | None:
         """The sample `name` (`…_total`, `…_count`, `…_sum`, as Prometheus names them) as it is now, or None."""
         return self.registry.get_sample_value(name, {label: str(value) for label, value in labels.items()})
 
     def to_prometheus_format(self) -> str:
-        """The text exposition format, version 0.0.4 (`PROMETHEUS_CONTENT_TYPE`)."""
-        return prometheus.generate_latest(_WithoutCreated(self.registry)).decode()
+        """The text exposition format, version 0.0.4 (`PROMETHEUS_CONTENT_TYPE`), of all workers together."""
+        shown = merged_registry() or self.registry
+        return prometheus.generate_latest(_WithoutCreated(shown)).decode()
 
 
 class _WithoutCreated(Collector):

@@ -15,6 +15,7 @@ _SECRET_NAMES: Final = re.compile(
 _ADDRESS: Final = re.compile(r"(://[^/\s:@]*):[^/\s]+@")  # user:password@
 _BEARER: Final = re.compile(r"\b([Bb]earer)\s+[^\s,;\"']+")
 _BASIC: Final = re.compile(r"\b([Bb]asic)\s+[A-Za-z0-9+/=]{8,}")
+_API_KEY: Final = re.compile(r"ck_[0-9a-f]{32}_[0-9A-Za-z]+")
 _MAX_DEPTH: Final = 8  # what is nested deeper (or in a circle) ends in an ellipsis
 
 
@@ -25,13 +26,15 @@ def is_secret(name: str) -> bool:
 
 
 def scrub(text: str) -> str:
-    """`text` without the credentials that addresses and Authorization headers carry in themselves."""
+    """`text` without API keys, and the credentials that addresses and Authorization headers carry in themselves."""
     if "://" in text:  # looking for a marker first: nearly every text has none, and this runs for each of them
         text = _ADDRESS.sub(rf"\1:{REDACTED}@", text)
     if "earer" in text:
         text = _BEARER.sub(rf"\1 {REDACTED}", text)
     if "asic" in text:
         text = _BASIC.sub(rf"\1 {REDACTED}", text)
+    if "ck_" in text:
+        text = _API_KEY.sub(REDACTED, text)
     return text
 
 

@@ -7,9 +7,12 @@ parent's decision, or else the ratio), and limits on what a span can hold. Promi
 
 import asyncio
 import os
+import random
+import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any, Final, Literal
 
 from opentelemetry import trace as otel
@@ -18,7 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace.status import StatusCode
 
 from cortex_core.kernel.context import TraceContext, current, use_context
@@ -34,14 +37,28 @@ _LIMITS: Final = SpanLimits(
 )
 
 
+_random: Final = random.Random(os.urandom(64))  # noqa: S311 - ids are no secrets; they must differ
+os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(64)))
+
+
+class _Next(threading.local):
+    trace = 0
+
+
 class _Ids(IdGenerator):
-    """From the system's randomness: seeding `random` (or forking after it) must not repeat a trace."""
+    """From a generator of their own, started by the system's randomness and anew after a fork: seeding `random` or
+    forking must not repeat a trace, and two system calls a request are too many. `next.trace` is the id of the trace
+    that this thread begins now: by it was decided whether it is sampled."""
+
+    def __init__(self) -> None:
+        self.next = _Next()
 
     def generate_trace_id(self) -> int:
-        return int.from_bytes(os.urandom(16)) or 1
+        chosen, self.next.trace = self.next.trace, 0
+        return chosen or _random.getrandbits(128) or 1
 
     def generate_span_id(self) -> int:
-        return int.from_bytes(os.urandom(8)) or 1
+        return _random.getrandbits(64) or 1
 
     def is_trace_id_random(self) -> bool:
         return True
@@ -74,6 +91,10 @@ class Span:
     def add_event(self, name: str, attributes: Mapping[str, Value] | None = None) -> None:
         if self._span.is_recording():
             self._span.add_event(name, {key: _shown(key, value) for key, value in (attributes or {}).items()})
+
+    def end(self) -> None:
+        """For a span of `Tracer.begin`."""
+        self._span.end()
 
     def record_error(self, error: BaseException) -> None:
         """The span failed, and why: type, message, stack (frames only, never their variables)."""
@@ -108,16 +129,18 @@ class Tracer:
     ) -> None:
         if not 0.0 <= sample_ratio <= 1.0:
             raise ValueError(f"sample_ratio must be from 0 to 1, not {sample_ratio}")
-        self._sampler = ParentBased(TraceIdRatioBased(sample_ratio))
+        ratio = TraceIdRatioBased(sample_ratio)
+        self._bound = ratio.bound
+        self._ids = _Ids()
         self._queue: SpanQueue | None = None
         self._tracer: otel.Tracer | None = None
         if exporter is None:
             return
         provider = TracerProvider(
-            sampler=self._sampler,
+            sampler=ParentBased(ratio),
             resource=Resource({"service.name": service_name, **(resource or {})}),
             shutdown_on_exit=False,  # whoever opened it closes it, with a timeout
-            id_generator=_Ids(),
+            id_generator=self._ids,
             span_limits=_LIMITS,
         )
         self._queue = SpanQueue(exporter, capacity=capacity, batch=batch, interval=interval)
@@ -129,7 +152,6 @@ class Tracer:
         """Ended spans that never reached the exporter."""
         return self._queue.dropped if self._queue is not None else 0
 
-    @contextmanager
     def start_span(
         self,
         name: str,
@@ -138,24 +160,35 @@ class Tracer:
         attributes: Mapping[str, Value] | None = None,
         parent: TraceContext | None = None,
         links: Sequence[TraceContext] = (),
-    ) -> Iterator[Span]:
+    ) -> AbstractContextManager[Span]:
         """A span for the block, child of `parent` (default: the current context's; without one a trace begins).
 
         Within the block the context's trace is the span's. An error that leaves the block is recorded and goes on;
         a cancellation is an event, not a failure.
         """
-        span = self._begin(name, kind, attributes or {}, parent or current().trace, links)
-        with use_context(trace=span.context):
-            try:
-                yield span
-            except (asyncio.CancelledError, GeneratorExit):
-                span.add_event("cancelled")
-                raise
-            except BaseException as error:
-                span.record_error(error)
-                raise
-            finally:
-                span._span.end()
+        return _Block(self, name, kind, attributes or {}, parent, links)
+
+    @property
+    def exports(self) -> bool:
+        """Whether anybody keeps spans."""
+        return self._tracer is not None
+
+    def samples(self, trace_id: int) -> bool:
+        """The decision for a trace that begins here with this id."""
+        return (trace_id & TraceIdRatioBased.TRACE_ID_LIMIT) < self._bound
+
+    def begin(
+        self,
+        name: str,
+        *,
+        kind: SpanKind = "internal",
+        attributes: Mapping[str, Value] | None = None,
+        parent: TraceContext | None = None,
+        trace_id: int = 0,
+    ) -> Span:
+        """`start_span` for code that works in callbacks: no context is changed, and whoever begins it ends it.
+        `trace_id`: of a trace that begins here (no `parent`)."""
+        return self._begin(name, kind, attributes or {}, parent, (), trace_id)
 
     def _begin(
         self,
@@ -164,13 +197,19 @@ class Tracer:
         attributes: Mapping[str, Value],
         parent: TraceContext | None,
         links: Sequence[TraceContext],
+        trace_id: int = 0,
     ) -> Span:
-        context = _to_otel(parent)
-        if self._tracer is None:
-            return self._unrecorded(name, parent, context)
+        if parent is None:
+            trace_id = trace_id or self._ids.generate_trace_id()
+            sampled = self.samples(trace_id)
+        else:
+            sampled = parent.sampled
+        if self._tracer is None or not sampled:  # decided here: nothing of the SDK is made for what nobody will see
+            return Span(otel.INVALID_SPAN, _unrecorded(parent, trace_id, sampled))
+        self._ids.next.trace = 0 if parent is not None else trace_id
         span = self._tracer.start_span(
             name,
-            context=context,
+            context=_to_otel(parent),
             kind=_KINDS[kind],
             attributes={key: _shown(key, value) for key, value in attributes.items()},
             links=[otel.Link(_span_context(link)) for link in links],
@@ -178,15 +217,6 @@ class Tracer:
             set_status_on_exception=False,
         )
         return Span(span, _from_otel(span.get_span_context(), parent))
-
-    def _unrecorded(self, name: str, parent: TraceContext | None, context: OtelContext) -> Span:
-        ids = _Ids()
-        trace_id = int(parent.trace_id, 16) if parent else ids.generate_trace_id()
-        sampled = self._sampler.should_sample(context, trace_id, name).decision is Decision.RECORD_AND_SAMPLE
-        trace = TraceContext(
-            f"{trace_id:032x}", f"{ids.generate_span_id():016x}", sampled, parent.state if parent else ""
-        )
-        return Span(otel.INVALID_SPAN, trace)
 
     def force_flush(self, timeout: float = 5.0) -> bool:
         """Blocks until every ended span has been handed to the exporter, or for `timeout` seconds: then False."""
@@ -200,6 +230,40 @@ class Tracer:
     async def aclose(self, timeout: float = 5.0) -> None:
         """`shutdown` without blocking the loop."""
         await asyncio.to_thread(self.shutdown, timeout)
+
+
+class _Block:
+    """The block of `Tracer.start_span`. A class, and no generator: every request goes through here."""
+
+    __slots__ = ("_asked", "_context", "_span", "_tracer")
+
+    def __init__(self, tracer: Tracer, *asked: Any) -> None:
+        self._tracer = tracer
+        self._asked = asked
+
+    def __enter__(self) -> Span:
+        name, kind, attributes, parent, links = self._asked
+        self._span = self._tracer._begin(name, kind, attributes, parent or current().trace, links)
+        self._context = use_context(trace=self._span.context)
+        self._context.__enter__()
+        return self._span
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            if isinstance(error, asyncio.CancelledError | GeneratorExit):
+                self._span.add_event("cancelled")
+            elif error is not None:
+                self._span.record_error(error)
+            self._span.end()
+        finally:
+            self._context.__exit__()
+
+
+def _unrecorded(parent: TraceContext | None, trace_id: int, sampled: bool) -> TraceContext:
+    span_id = f"{_random.getrandbits(64) or 1:016x}"
+    if parent is None:
+        return TraceContext(f"{trace_id:032x}", span_id, sampled)
+    return TraceContext(parent.trace_id, span_id, sampled, parent.state)
 
 
 def _shown(name: str, value: Any) -> Any:

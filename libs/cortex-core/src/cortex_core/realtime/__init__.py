@@ -5,7 +5,7 @@ Standard library only; knows no WebSocket, no bus, no event. Next: rooms, histor
 
 from cortex_core.realtime.allowance import Allowance
 from cortex_core.realtime.connection import TOO_SLOW, Closing, Connection
-from cortex_core.realtime.connections import Connections, ConnectionsClosed, TooManyConnections
+from cortex_core.realtime.connections import Connections, ConnectionsClosed, TooManyConnections, TooManyOfOne
 from cortex_core.realtime.hooks import ConnectionDetails, OnConnection
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "ConnectionsClosed",
     "OnConnection",
     "TooManyConnections",
+    "TooManyOfOne",
 ]

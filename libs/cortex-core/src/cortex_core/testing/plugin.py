@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from cortex_core.testing.issuing import Issuer
 from cortex_core.testing.postgres_binaries import PostgresServerError
 from cortex_core.testing.postgres_server import PostgresServer
 from cortex_core.testing.redis_server import RedisServer, RedisServerError
@@ -20,6 +22,14 @@ def logging_as_it_was() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Issuer:
+    """An issuer of tokens with new keys, on the system's clock."""
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    return Issuer(folder)
 
 
 @pytest.fixture(scope="session")

@@ -16,14 +16,18 @@ App = Callable[[MutableMapping[str, Any], _Receive, _Send], Awaitable[None]]
 
 
 @asynccontextmanager
-async def serving(app: App) -> "AsyncIterator[aiohttp.ClientSession]":
+async def serving(
+    app: App, *, protocol: "type[asyncio.Protocol] | None" = None
+) -> "AsyncIterator[aiohttp.ClientSession]":
     """Runs `app` with its lifespan under uvicorn on a free loopback port; yields a client whose `base_url` it is.
 
-    What the lifespan raises at its start or its end is raised here. At the end of the block open requests have 5 s.
+    `protocol` is the class of its HTTP connections: the chassis' where none is named. What the lifespan raises at its
+    start or its end is raised here. At the end of the block open requests have 5 s.
     """
     import aiohttp  # late: cortex_core.testing works where none of them is installed
     import uvicorn
 
+    from cortex_core.chassis.http_protocol import HttpProtocol
     from cortex_core.chassis.websocket import WebSocketProtocol
 
     class Server(uvicorn.Server):
@@ -46,7 +50,7 @@ async def serving(app: App) -> "AsyncIterator[aiohttp.ClientSession]":
     lifespan = _Lifespan(app)
     config = uvicorn.Config(
         lifespan,
-        http="httptools",
+        http=protocol or HttpProtocol,
         ws=WebSocketProtocol,
         lifespan="on",
         log_config=None,

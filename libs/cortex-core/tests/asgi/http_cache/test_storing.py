@@ -90,7 +90,7 @@ async def test_what_was_asked_with_credentials_is_kept_only_where_it_says_it_may
 
 
 async def test_a_principal_in_the_context_is_a_credential(site: Site) -> None:
-    with use_context(principal=Principal("usr_1")):
+    with use_context(principal=Principal("usr_1", method="jwt")):
         await site.ask()
 
     assert len(site.store) == 0

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from cortex_core.chassis import CortexHttpServer
+from cortex_core.chassis import CortexHttpServer, bind
 from cortex_core.kernel import CortexError, Kind
 from cortex_core.observability import PROMETHEUS_CONTENT_TYPE, Logger
 
@@ -33,18 +33,20 @@ class ExporterPortTaken(CortexError):
 
 @asynccontextmanager
 async def exporting(
-    metrics: Callable[[], Awaitable[str]], *, host: str, port: int, logger: Logger
+    metrics: Callable[[], Awaitable[str]], *, host: str, port: int, logger: Logger, shared: bool = False
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """While the block runs, `metrics()` is served on `host:port`. Yields a check that fails where it is not.
+    """While the block runs, `metrics()` is served on `host:port`, `shared` with other workers or not. Yields a check
+    that fails where it is not.
 
     Raises ExporterPortTaken.
     """
     try:
-        server = CortexHttpServer(
-            _application(metrics, logger), host=host, port=port, shutdown_grace=1.0, signals=False, lifespan=False
-        )
+        listener = bind(host, port, shared=shared)
     except OSError as error:
         raise ExporterPortTaken(host, port, error) from error
+    server = CortexHttpServer(
+        _application(metrics, logger), listener=listener, shutdown_grace=1.0, signals=False, lifespan=False
+    )
     serving = asyncio.create_task(server.listen(), name="exporter")
 
     async def check() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-_HOP_BY_HOP: Final = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -22,7 +22,7 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-_OURS_TO_SAY: Final = frozenset(
+OURS_TO_SAY: Final = frozenset(
     {
         b"host",  # each hop's own
         b"expect",  # our server has answered it
@@ -37,8 +37,11 @@ _OURS_TO_SAY: Final = frozenset(
         b"x-cortex-principal",  # only a token signed by us says who somebody is
     }
 )
-_ANSWERED_BY_US: Final = frozenset({b"date", b"x-request-id"})  # our server and our middleware add them
-_WITHOUT_BODY: Final = frozenset({204, 304})
+CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key"})
+"""What a client shows to us. Where we tell the services who asks, it is none of their business."""
+
+ANSWERED_BY_US: Final = frozenset({b"date", b"x-request-id"})  # our server and our middleware add them
+WITHOUT_BODY: Final = frozenset({204, 304})
 
 # RFC 3986: what may stand in a path or a query as it is. `%` is not among the path's: the path is decoded.
 _PATH: Final = "/-._~!$&'()*+,;=:@"
@@ -49,19 +52,25 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
     """`headers` (names in lower case) without those for this hop alone, among them all that `Connection` names."""
     headers = list(headers)
     named = {option.strip().lower() for name, value in headers if name == b"connection" for option in value.split(b",")}
-    drop = _HOP_BY_HOP | named
+    drop = HOP_BY_HOP | named
     return [(name, value) for name, value in headers if name not in drop]
 
 
-def request_headers(headers: Headers, *, client: str | None, scheme: str, prefix: str) -> list[tuple[bytes, bytes]]:
-    """What a service gets to see. `client` is the peer's address; `prefix` what was taken off the path."""
+def request_headers(
+    headers: Headers, *, client: str | None, scheme: str, prefix: str, principal: bytes | None = None
+) -> list[tuple[bytes, bytes]]:
+    """What a service gets to see. `client` is the peer's address; `prefix` what was taken off the path; `principal` the
+    internal token that stands in the place of the client's credentials (None: they are passed on)."""
+    drop = OURS_TO_SAY if principal is None else OURS_TO_SAY | CREDENTIALS
     host = next((value for name, value in headers if name == b"host"), b"")
     kept = [
         (name, value)
         for name, value in end_to_end(headers)
-        if name not in _OURS_TO_SAY and not name.startswith(b"x-forwarded-")
+        if name not in drop and not name.startswith(b"x-forwarded-")
     ]
     ours = [(b"via", b"1.1 cortex-gateway"), (b"x-forwarded-host", host), (b"x-forwarded-proto", scheme.encode())]
+    if principal is not None:
+        ours.append((b"x-cortex-principal", principal))
     if client is not None:
         ours.append((b"x-forwarded-for", client.encode()))
     if prefix:
@@ -72,7 +81,7 @@ def request_headers(headers: Headers, *, client: str | None, scheme: str, prefix
 def response_headers(status: int, headers: Headers) -> list[tuple[bytes, bytes]]:
     """What a client gets to see. `headers` as they came, in any case."""
     lowered = end_to_end((name.lower(), value) for name, value in headers)
-    drop = _ANSWERED_BY_US | ({b"content-length"} if status in _WITHOUT_BODY else frozenset())
+    drop = ANSWERED_BY_US | ({b"content-length"} if status in WITHOUT_BODY else frozenset())
     return [(name, value) for name, value in lowered if name not in drop]
 
 

@@ -1,48 +1,72 @@
-"""One OpenAPI document out of several: the gateway's own and, under its prefix, what each service says of itself."""
+"""One OpenAPI document out of several: the gateway's own and, under its prefix, what each service says of itself.
+
+Owns which operations are in it: those that the route table reaches, and no others. What each of them can be answered
+with is in `operations.py`.
+"""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, Final
 
-Document = dict[str, Any]
-Serves = Callable[[str, str, str], bool]  # method, the service's path, the service
+from cortex_gateway.domain.operations import (
+    HEADERS,
+    Document,
+    Forwarded,
+    forwarded_operation,
+    own_operation,
+    socket_operation,
+)
+
+Found = Callable[[str, str, str], Forwarded | None]  # method, the service's path, the service
 
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
-_PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_FROM_THE_GATEWAY: Final = {
-    "503": {"description": "Service Unavailable: `upstream.unavailable`", "content": _PROBLEM},
-    "504": {"description": "Gateway Timeout: `upstream.timeout`", "content": _PROBLEM},
-}
 
 
-def merge(own: Document, others: Mapping[str, Document | None], *, prefix: str, serves: Serves) -> Document:
-    """`own` and every operation of `others` that is reached through us. Who could not be asked (None) is named in
-    `x-cortex-unavailable`. Components of one name and different content get their service's name in front."""
+def merge(
+    own: Document,
+    others: Mapping[str, Document | None],
+    *,
+    prefix: str,
+    found: Found,
+    sockets: Iterable[Forwarded] = (),
+    stale: Iterable[str] = (),
+    anonymous: bool = True,
+) -> Document:
+    """`own` and every operation of `others` that is `found` in the table. Who could not be asked (None) is named in
+    `x-cortex-unavailable`, whose document is from before (`stale`) in `x-cortex-stale`. Components of one name and
+    different content get their service's name in front. `anonymous`: nobody has to say who he is."""
     merged = deepcopy(own)
+    merged["paths"] = {
+        path: {
+            name: own_operation(path, operation) if name in _METHODS else operation for name, operation in item.items()
+        }
+        for path, item in merged.get("paths", {}).items()
+    }
     components = merged.setdefault("components", {})
+    components["headers"] = {**components.get("headers", {}), **deepcopy(dict(HEADERS))}
     for service, document in others.items():
-        if document is None:
-            continue
-        renamed = _add_components(components, service, document.get("components", {}))
-        for path, item in document.get("paths", {}).items():
-            operations = {
-                name: _operation(service, operation) if name in _METHODS else operation
-                for name, operation in item.items()
-                if name not in _METHODS or serves(name.upper(), path, service)
-            }
-            if _METHODS & operations.keys():
-                merged["paths"][prefix + path] = _with_references(operations, renamed)
+        if document is not None:
+            renamed = _add_components(components, service, document.get("components", {}))
+            for path, item in document.get("paths", {}).items():
+                if operations := _reached(service, path, item, found, anonymous=anonymous):
+                    merged["paths"][prefix + path] = _with_references(operations, renamed)
+    for socket in sockets:
+        merged["paths"][socket.path] = {"get": socket_operation(socket, anonymous=anonymous)}
     merged["x-cortex-unavailable"] = [service for service, document in others.items() if document is None]
+    merged["x-cortex-stale"] = list(stale)
     return merged
 
 
-def _operation(service: str, operation: Document) -> Document:
-    described = {**operation, "tags": [service]}
-    if "operationId" in operation:
-        described["operationId"] = f"{service}_{operation['operationId']}"
-    described["responses"] = {**_FROM_THE_GATEWAY, **operation.get("responses", {})}
-    return described
+def _reached(service: str, path: str, item: Document, found: Found, *, anonymous: bool) -> Document:
+    """The path's item, with those of its operations that are in the table; empty where none is."""
+    operations: Document = {}
+    for name, operation in item.items():
+        if name in _METHODS and (route := found(name.upper(), path, service)) is not None:
+            operations[name] = forwarded_operation(route, operation, anonymous=anonymous)
+    if not operations:
+        return {}
+    return {**{name: each for name, each in item.items() if name not in _METHODS}, **operations}
 
 
 def _add_components(components: Document, service: str, additions: Document) -> dict[str, str]:

@@ -5,7 +5,14 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 
 from cortex_core.actors import ActorStopped, AskTimeout, MailboxFull, SystemDraining, TooManyActive
-from cortex_core.chassis import problems
+from cortex_core.chassis import (
+    DuplicateMember,
+    MalformedJson,
+    StrictRoute,
+    UnsupportedMediaType,
+    problems,
+    requires,
+)
 from cortex_core.eventsourcing import CorruptEvent, EventStoreUnavailable, StaleVersion
 from cortex_order.api.cursor import InvalidCursor, cursor_of, parse_cursor
 from cortex_order.api.idempotency import InvalidKey
@@ -26,7 +33,6 @@ from cortex_order.api.parameters import (
     VersionQuery,
 )
 from cortex_order.api.preconditions import InvalidPrecondition, etag, has_it
-from cortex_order.api.strict import DuplicateMember, MalformedJson, StrictRoute, UnsupportedMediaType
 from cortex_order.domain import (
     AmountOutOfBounds,
     CurrencyMismatch,
@@ -96,6 +102,7 @@ router = APIRouter(prefix="/orders", tags=["orders"], route_class=StrictRoute)
 
 @router.post(
     "",
+    dependencies=[requires("orders:write")],
     status_code=201,
     summary="Place an order",
     responses=_PLACED
@@ -131,6 +138,7 @@ async def place_order(body: PlaceOrderBody, key: IdempotencyKey, use: UseCasesDe
 
 @router.get(
     "/{orderId}",
+    dependencies=[requires("orders:read")],
     summary="One order as it stands, or stood",
     response_model=OrderView,
     responses=_SHOWN | problems(OrderNotFound, VersionNotFound, *_ALWAYS),
@@ -146,7 +154,12 @@ async def get_order(
     return OrderView.of(order)
 
 
-@router.get("/{orderId}/events", summary="What has happened to an order", responses=problems(OrderNotFound, *_ALWAYS))
+@router.get(
+    "/{orderId}/events",
+    dependencies=[requires("orders:read")],
+    summary="What has happened to an order",
+    responses=problems(OrderNotFound, *_ALWAYS),
+)
 async def get_events(
     id_: OrderIdPath, use: UseCasesDep, after: AfterQuery = 0, limit: EventLimitQuery = MAX_LIMIT
 ) -> EventsView:
@@ -156,6 +169,7 @@ async def get_events(
 
 @router.post(
     "/{orderId}/cancel",
+    dependencies=[requires("orders:write")],
     summary="Call an order off",
     responses=_CANCELLED
     | problems(
@@ -187,6 +201,7 @@ async def cancel_order(
 
 @router.get(
     "",
+    dependencies=[requires("orders:read")],
     summary="Orders, the newest first",
     responses={**_LISTED, **problems(InvalidCursor, EventStoreUnavailable)},
 )

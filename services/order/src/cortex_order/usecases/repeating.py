@@ -45,7 +45,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class PlaceOnce:
-    """Places an order the first time a tenant uses a key, and shows the one placed then every other time.
+    """Places an order the first time somebody of a tenant uses a key, and shows the one placed then every other time.
 
     A key is remembered for `keep`, in the transaction that makes the order durable: a request that was refused, or that
     failed, leaves none. Two requests with one key: within this process the second is refused while the first is under
@@ -63,6 +63,7 @@ class PlaceOnce:
         self, key: str, customer_id: CustomerId, items: Sequence[Item], currency: str, token: PaymentToken
     ) -> Placed:
         """Raises KeyInProgress, KeyReused, and what PlaceOrder raises."""
+        key = of_its_owner(key)
         once = Once(key, fingerprint(key, customer_id, items, currency, token), self.clock.now() + self.keep)
         with self._alone(key):
             used = await self.keys.find(key)
@@ -90,6 +91,17 @@ class PlaceOnce:
             yield
         finally:
             self._under_way.discard(mine)
+
+
+def of_its_owner(key: str) -> str:
+    """`key` as it is remembered: two callers of one tenant who choose the same key have not met. An API key is a caller
+    of its own, whomever it says to speak for: who makes one chooses that name. The space keeps ours out of reach of
+    whoever sends a key as it is, for there it cannot stand."""
+    principal = current().principal
+    if principal is None or not principal.named:
+        return key
+    owner = [principal.subject] if principal.key_id is None else [principal.key_id, principal.subject]
+    return hashlib.sha256(json.dumps([*owner, key]).encode()).hexdigest() + " of its owner"
 
 
 def fingerprint(key: str, customer_id: CustomerId, items: Sequence[Item], currency: str, token: PaymentToken) -> str:

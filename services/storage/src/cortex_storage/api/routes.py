@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from cortex_core.chassis import problems, respond, use_cases
+from cortex_core.chassis import ProtectedRoute, problems, requires, respond, use_cases
 from cortex_core.chassis.problems import MEDIA_TYPE, Answered
 from cortex_core.ipfs import Cid, InvalidCid
 from cortex_core.kernel import CortexError, Kind
@@ -27,10 +27,11 @@ from cortex_storage.domain import (
 )
 from cortex_storage.usecases import UseCases
 
-router = APIRouter(prefix="/storage/files", tags=["files"])
+router = APIRouter(prefix="/storage/files", tags=["files"], route_class=ProtectedRoute)
 UseCasesDep = Annotated[UseCases, Depends(use_cases)]
 
 _BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
+_AS_STORED: Final = {"application/octet-stream": _BINARY, "*/*": _BINARY}  # the type that it came with
 _FORM: Final[dict[str, Any]] = {
     "schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
 }
@@ -84,6 +85,7 @@ class FilesView(View):
 
 @router.post(
     "",
+    dependencies=[requires("files:write")],
     status_code=201,
     responses=problems(
         MalformedForm, UploadAborted, FileTooLarge, NoFileInForm, SeveralFilesInForm, StorageUnavailable
@@ -100,7 +102,7 @@ async def store_file(request: Request, use: UseCasesDep, reply: Response) -> Sto
     return StoredView(cid=str(file.cid), size=file.size)
 
 
-@router.get("", responses=problems(InvalidCursor))
+@router.get("", dependencies=[requires("files:read")], responses=problems(InvalidCursor))
 async def list_files(
     use: UseCasesDep,
     limit: Annotated[int, Query(ge=1, le=100, description="Files a page.")] = 20,
@@ -114,10 +116,11 @@ async def list_files(
 
 @router.get(
     "/{cid}",
+    dependencies=[requires("files:read")],
     response_class=Response,
     responses={
-        200: {"description": "The file", "content": {"application/octet-stream": _BINARY}},
-        206: {"description": "The range asked for", "content": {"application/octet-stream": _BINARY}},
+        200: {"description": "The file", "content": _AS_STORED},
+        206: {"description": "The range asked for", "content": _AS_STORED},
         304: {"description": "If-None-Match names the file: it cannot have changed"},
         **problems(InvalidCid, FileNotFound, FileDamaged, StorageUnavailable),
         416: _UNSATISFIABLE,
@@ -143,7 +146,12 @@ async def get_file(cid: str, request: Request, use: UseCasesDep) -> Response:
     return StreamingResponse(pieces, status_code=206 if part else 200, headers=headers, media_type=file.served_as)
 
 
-@router.head("/{cid}", response_class=Response, responses=problems(InvalidCid, FileNotFound))
+@router.head(
+    "/{cid}",
+    dependencies=[requires("files:read")],
+    response_class=Response,
+    responses=problems(InvalidCid, FileNotFound),
+)
 async def head_file(cid: str, use: UseCasesDep) -> Response:
     """What GET would say of the file, without reading it."""
     file = await use.find(Cid.parse(cid))

@@ -2,6 +2,7 @@
 (gzip, deflate); the `compression` extra adds zstd and br and makes gzip faster."""
 
 from cortex_core.asgi.compression.codecs import Codec, Encoder, Levels, installed_codecs
+from cortex_core.asgi.compression.deciding import Worth
 from cortex_core.asgi.compression.encoding import CompressionDetails
 from cortex_core.asgi.compression.middleware import Compression
 from cortex_core.asgi.compression.negotiation import Choice, negotiate
@@ -19,6 +20,7 @@ __all__ = [
     "Load",
     "Precompressed",
     "Pressure",
+    "Worth",
     "compressible",
     "installed_codecs",
     "negotiate",

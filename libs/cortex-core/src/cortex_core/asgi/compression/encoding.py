@@ -10,6 +10,7 @@ from typing import Final
 
 from cortex_core.asgi.compression import rules
 from cortex_core.asgi.compression.codecs import Chunk, Codec, Encoder
+from cortex_core.asgi.compression.deciding import Worth
 from cortex_core.asgi.compression.precompressed import Key, Precompressed
 from cortex_core.asgi.compression.pressure import Load
 from cortex_core.asgi.compression.threads import in_thread
@@ -38,8 +39,7 @@ class CompressionDetails:
 class Terms:
     """What `Compression` was told; see there."""
 
-    threshold: int
-    takes: Callable[[str], bool]
+    worth: Worth
     off_loop: int
     pressure: Callable[[], Load]
     precompressed: Precompressed | None

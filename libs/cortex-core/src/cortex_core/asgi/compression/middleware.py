@@ -11,6 +11,7 @@ from typing import Final
 
 from cortex_core.asgi.bounds import check_whole
 from cortex_core.asgi.compression.codecs import Codec, installed_codecs
+from cortex_core.asgi.compression.deciding import Worth
 from cortex_core.asgi.compression.encoding import CompressionDetails, Terms
 from cortex_core.asgi.compression.negotiation import UNASKED, Choice, negotiate
 from cortex_core.asgi.compression.precompressed import Precompressed
@@ -72,8 +73,9 @@ class Compression:
         self._codecs = {codec.name: codec for codec in chosen}
         self._order = tuple(self._codecs)
         self._terms = Terms(
-            threshold=threshold,
-            takes=(lambda media: content_types(media) or is_event_stream(media)) if events else content_types,
+            worth=Worth(
+                threshold, (lambda media: content_types(media) or is_event_stream(media)) if events else content_types
+            ),
             off_loop=off_loop,
             pressure=pressure or Pressure(),
             precompressed=precompressed,

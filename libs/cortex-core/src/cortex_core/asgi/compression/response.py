@@ -5,6 +5,7 @@ A small state machine: `_take` is what the next message goes to. Next: `encoding
 
 from cortex_core.asgi.compression import rules
 from cortex_core.asgi.compression.codecs import Codec
+from cortex_core.asgi.compression.deciding import body_length, content_type
 from cortex_core.asgi.compression.encoding import Encoding, Terms
 from cortex_core.asgi.compression.pressure import Load
 from cortex_core.asgi.types import Message, Scope, Send, header
@@ -15,6 +16,7 @@ class Outgoing:
 
     def __init__(self, terms: Terms, scope: Scope, codec: Codec | None, send: Send, *, identity: bool) -> None:
         self._terms = terms
+        self._worth = terms.worth
         self._scope = scope
         self._codec = codec
         self._identity = identity
@@ -50,17 +52,15 @@ class Outgoing:
             await self._send(self._as_for_the_whole(message) if message["status"] in {206, 304} else message)
 
     def _as_for_the_whole(self, message: Message) -> Message:
-        """A part (206), or a word on a variant (304), with what the 200 says of variants (RFC 9110, 15.3.7 and 15.4.5).
-        Where it does not tell its type, the 200 may be one that is encoded."""
-        content_type = self._content_type()
-        unknown = not content_type or content_type.startswith("multipart/byteranges")
-        if rules.fixed(self._found) or (self._identity and not unknown and not self._suits()):
-            return message
-        headers = rules.varied(message.get("headers", ()))
-        if message["status"] == 304:
-            held = header(self._scope["headers"], b"if-none-match") or ""
-            headers = rules.revalidated(headers, held.encode("latin-1"), encodes=self._codec is not None)
-        return {**message, "headers": headers}
+        headers = self._worth.for_the_whole(
+            message["status"],
+            message.get("headers", ()),
+            self._found,
+            held=(header(self._scope["headers"], b"if-none-match") or "").encode("latin-1"),
+            encodes=self._codec is not None,
+            identity=self._identity,
+        )
+        return message if headers is None else {**message, "headers": headers}
 
     async def _first(self, message: Message) -> None:
         start, self._held = self._held, None
@@ -77,9 +77,7 @@ class Outgoing:
 
     def _varies(self, message: Message) -> bool:
         """Whether some client gets this body encoded, by its first message."""
-        length = self._length(message)
-        wanted = (length is None or length >= self._terms.threshold) and self._suits()
-        return length != 0 and (wanted or not self._identity)
+        return self._worth.varies(self._found, self._length(message), identity=self._identity)
 
     def _encoder(self, codec: Codec, start: Message, message: Message) -> Send | None:
         """What the body goes to; None: it goes out as it is."""
@@ -90,7 +88,7 @@ class Outgoing:
         if not keeps and (spared or (not bodiless and self._is_chunked(message))):
             return None
         declared = rules.declared_length(self._found)
-        joins = not rules.is_event_stream(self._content_type())  # an event is sent when it is told
+        joins = not rules.is_event_stream(content_type(self._found))  # an event is sent when it is told
         encoding = Encoding(self._terms, codec, load, start, self._send, declared=declared, spared=spared, joins=joins)
         self._encoding = encoding
         if bodiless:
@@ -103,20 +101,8 @@ class Outgoing:
         return streams and self._scope.get("http_version") == "1.0"
 
     def _length(self, message: Message) -> int | None:
-        """The body's, where it is known. An answer to HEAD need not have one to say that GET's is a stream."""
-        declared = rules.declared_length(self._found)
-        if declared is not None:
-            return declared
-        size = len(message.get("body", b""))
-        if self._scope["method"] == "HEAD":
-            return size or None
-        return None if message.get("more_body", False) else size
-
-    def _suits(self) -> bool:
-        return b"content-type" in self._found and self._terms.takes(self._content_type())
-
-    def _content_type(self) -> str:
-        return self._found.get(b"content-type", b"").decode("latin-1")
+        sent, more = len(message.get("body", b"")), message.get("more_body", False)
+        return body_length(self._found, sent, more=more, head=self._scope["method"] == "HEAD")
 
     def _keeps(self, start: Message, length: int | None) -> bool:
         kept = self._terms.precompressed

@@ -6,6 +6,7 @@ The Redis store is `cortex_core.asgi.http_cache.redis`; it needs the extra `redi
 from cortex_core.asgi.http_cache.answer import Answer
 from cortex_core.asgi.http_cache.cache import HttpCache
 from cortex_core.asgi.http_cache.errors import NotCached, RefreshFailed, SharedAnswerFailed, SharedAnswerTimeout
+from cortex_core.asgi.http_cache.filling import Filler, Filling
 from cortex_core.asgi.http_cache.hooks import (
     AnswerDetails,
     CacheErrorDetails,
@@ -15,6 +16,7 @@ from cortex_core.asgi.http_cache.hooks import (
     Outcome,
     StoredDetails,
 )
+from cortex_core.asgi.http_cache.landing import Tags, tag_key
 from cortex_core.asgi.http_cache.memory import MemoryCacheStore
 from cortex_core.asgi.http_cache.policy import CachePolicy, CacheRule
 from cortex_core.asgi.http_cache.store import CacheStore, CacheUnavailable, Found, Put, Ticket
@@ -28,6 +30,8 @@ __all__ = [
     "CacheRule",
     "CacheStore",
     "CacheUnavailable",
+    "Filler",
+    "Filling",
     "Found",
     "HttpCache",
     "InvalidatedDetails",
@@ -40,5 +44,7 @@ __all__ = [
     "SharedAnswerFailed",
     "SharedAnswerTimeout",
     "StoredDetails",
+    "Tags",
     "Ticket",
+    "tag_key",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cortex_core.asgi.http_cache.directives import Directives, cache_control
+from cortex_core.asgi.http_cache.directives import NONE, Directives, cache_control
 from cortex_core.asgi.http_cache.fields import joined
 
 HeaderList = Sequence[tuple[bytes, bytes]]
@@ -20,7 +20,8 @@ class Answer:
     `requested` and `received` are wall time in seconds since 1970: before the request went out, and when its answer's
     head came in. `assigned` is the lifetime in seconds that our own configuration gives where the answer names none.
     `vary` and `variant` say which requests it answers, `tags` by which names it can be invalidated, `route` which
-    template it came from, for the access log.
+    template it came from, for the access log. `surrogate`: `assigned` is its lifetime here, whatever it says of caches,
+    which its clients go by.
     """
 
     status: int
@@ -33,6 +34,7 @@ class Answer:
     variant: str = "[]"
     tags: tuple[str, ...] = field(default=())
     route: str = ""
+    surrogate: bool = False
 
     def text(self, name: bytes) -> str | None:
         """The field `name` (lower case) as one list."""
@@ -40,7 +42,8 @@ class Answer:
 
     @property
     def directives(self) -> Directives:
-        return cache_control(self.text(b"cache-control"))
+        """What it says to us: as a surrogate we have been told otherwise."""
+        return NONE if self.surrogate else cache_control(self.text(b"cache-control"))
 
     @property
     def size(self) -> int:

@@ -13,7 +13,7 @@ from cortex_core.asgi.http_cache.answer import Answer
 from cortex_core.asgi.http_cache.directives import NONE, Directives
 from cortex_core.asgi.http_cache.errors import NotCached, SharedAnswerFailed, SharedAnswerTimeout
 from cortex_core.asgi.http_cache.exchange import Exchange, Sight
-from cortex_core.asgi.http_cache.fields import joined, lower_names, variant
+from cortex_core.asgi.http_cache.fields import lower_names, variant
 from cortex_core.asgi.http_cache.flight import FAILED, Flight
 from cortex_core.asgi.http_cache.flights import Flights
 from cortex_core.asgi.http_cache.freshness import current_age
@@ -28,7 +28,7 @@ from cortex_core.asgi.http_cache.hooks import (
 )
 from cortex_core.asgi.http_cache.landing import Landing, Tags, tag_key
 from cortex_core.asgi.http_cache.policy import CachePolicy
-from cortex_core.asgi.http_cache.request import SAFE, Request, same_origin_keys
+from cortex_core.asgi.http_cache.request import SAFE, Request
 from cortex_core.asgi.http_cache.reuse import Use, Verdict, judge
 from cortex_core.asgi.http_cache.serving import dated, not_modified_headers, send_answer, unchanged_for, undated
 from cortex_core.asgi.http_cache.status import CacheStatus
@@ -43,7 +43,8 @@ _ROUTING: Final = ("route", "cortex.route", "endpoint", "path_params")
 
 
 class HttpCache:
-    """See the module and `CachePolicy`. `tags` names more tags of an answer, by its scope (the routed one).
+    """See the module and `CachePolicy`. `tags` names more tags of an answer, by its scope (the routed one); `changes`
+    those that an unsafe request which succeeded takes away, beside what RFC 9111 says.
 
     Raises NotCached, SharedAnswerTimeout, and what the application raises where nothing stored may stand in for it.
     Close it with `aclose`: revalidations may be running. The store is the caller's to close.
@@ -56,6 +57,7 @@ class HttpCache:
         store: CacheStore,
         policy: CachePolicy | None = None,
         tags: Tags | None = None,
+        changes: Tags | None = None,
         clock: Clock | None = None,
         hooks: CacheHooks | None = None,
     ) -> None:
@@ -64,7 +66,7 @@ class HttpCache:
         self.policy = policy or CachePolicy()
         self._clock = clock or SystemClock()
         self._hooks = hooks or LoggingHooks()
-        self._landing = Landing(store, self.policy, tags, self._clock, self._hooks)
+        self._landing = Landing(store, self.policy, tags, changes, self._clock, self._hooks)
         self._flights = Flights(app, self.policy, self._landing, self._clock, self._hooks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -261,10 +263,9 @@ class HttpCache:
                 headers = lower_names(message.get("headers", ()))
                 status = message["status"]
                 if request.method not in SAFE and 200 <= status < 400:
-                    about = (joined(headers, b"location"), joined(headers, b"content-location"))
-                    keys = [request.key, *same_origin_keys(exchange.scope, self.policy, request.tenant, about)]
-                    self._flights.detach(request.tenant, keys)
-                    await self._landing.invalidate(request.tenant, keys=keys)
+                    keys, tags = self._landing.changed(request, exchange.scope, headers)
+                    self._flights.detach(request.tenant, None if tags else keys)
+                    await self._landing.invalidate(request.tenant, keys=keys, tags=tags)
                 said = CacheStatus(forward=reason, forward_status=status).encode(self.policy.name)
                 message = {**message, "headers": [*self._landing.without_tags(headers), (b"cache-status", said)]}
                 self._tell(exchange, outcome, status, reason)

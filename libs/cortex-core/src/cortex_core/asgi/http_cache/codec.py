@@ -6,7 +6,7 @@ from typing import Any, Final
 from cortex_core.asgi.http_cache.answer import Answer
 from cortex_core.asgi.http_cache.fields import Fields
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 def encode(answer: Answer) -> bytes:
@@ -20,6 +20,7 @@ def encode(answer: Answer) -> bytes:
         "variant": answer.variant,
         "tags": answer.tags,
         "route": answer.route,
+        "surrogate": answer.surrogate,
         "size": len(answer.body),
     }
     head = json.dumps(about, separators=(",", ":")).encode()
@@ -51,4 +52,5 @@ def _answer(about: dict[str, Any], body: bytes) -> Answer | None:
         variant=str(about["variant"]),
         tags=tuple(map(str, about["tags"])),
         route=str(about["route"]),
+        surrogate=about["surrogate"] is True,
     )

@@ -21,8 +21,12 @@ def age_field(text: str | None) -> int:
 
 
 def current_age(answer: Answer, now: float) -> float:
-    """Seconds since the origin made or validated it (RFC 9111, 4.2.3). Never negative, whatever the clocks do."""
-    made = http_date(answer.text(b"date"))
+    """Seconds since the origin made or validated it (RFC 9111, 4.2.3). Never negative, whatever the clocks do.
+
+    As a surrogate we have asked the origin ourselves: its `Date`, which knows no parts of a second, would cost a
+    lifetime of one second half of it.
+    """
+    made = None if answer.surrogate else http_date(answer.text(b"date"))
     apparent = max(0.0, answer.received - made) if made is not None else 0.0
     corrected = age_field(answer.text(b"age")) + max(0.0, answer.received - answer.requested)
     return max(apparent, corrected) + max(0.0, now - answer.received)
@@ -45,8 +49,8 @@ def explicit_lifetime(headers: HeaderList, received: float) -> float | None:
 
 
 def lifetime(answer: Answer) -> float:
-    """Seconds it is fresh for: what it says, else what our configuration assigned."""
-    explicit = explicit_lifetime(answer.headers, answer.received)
+    """Seconds it is fresh for: what it says, else what our configuration assigned; of a surrogate's, that alone."""
+    explicit = None if answer.surrogate else explicit_lifetime(answer.headers, answer.received)
     return answer.assigned if explicit is None else explicit
 
 

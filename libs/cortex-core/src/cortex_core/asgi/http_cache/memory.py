@@ -4,6 +4,7 @@ has to reach every one of them."""
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from cortex_core.asgi.http_cache.answer import Answer, HeaderList
@@ -12,6 +13,7 @@ from cortex_core.asgi.http_cache.policy import whole_number
 from cortex_core.asgi.http_cache.store import MAX_VARIANTS, Found, Put, Ticket
 from cortex_core.kernel.clock import Clock, SystemClock
 
+_SHORT: Final = 256  # characters of a tag whose digests are remembered
 _MARKS: Final = 10_000  # invalidations remembered by digest; answers asked for before the oldest of them are not stored
 
 
@@ -33,7 +35,7 @@ class _Key:
     def keep(self, key: str, answer: Answer, until: float) -> None:
         """In the place of the answer of the same variant."""
         self.kept[digest(answer.variant)] = _Kept(answer, until)
-        self.tags = {digest(tag) for each in self.kept.values() for tag in each.answer.tags}
+        self.tags = {_tag_digest(tag) for each in self.kept.values() for tag in each.answer.tags}
         self.size = _size(key) + sum(each.answer.size for each in self.kept.values())
 
 
@@ -60,7 +62,19 @@ class MemoryCacheStore:
         """Bytes kept, about."""
         return self._size
 
+    def holds(self, key: str, answer: Answer) -> bool:
+        """Whether this very answer is (still) kept under `key`. To ask is to use it: it is among the last to go."""
+        known = self._keys.get(key)
+        if known is None:
+            return False
+        self._keys.move_to_end(key)
+        return any(kept.answer is answer for kept in known.kept.values())
+
     async def get(self, key: str, headers: HeaderList) -> Found:
+        return self.find(key, headers)
+
+    def find(self, key: str, headers: HeaderList) -> Found:
+        """`get`, for who cannot wait: nothing here ever does."""
         ticket = Ticket(self._epoch)
         known = self._keys.get(key)
         if known is None:
@@ -95,13 +109,19 @@ class MemoryCacheStore:
         return Put.STORED
 
     async def invalidate(self, *, keys: Collection[str] = (), tags: Collection[str] = ()) -> int:
+        return self.purge(keys=keys, tags=tags)
+
+    def purge(self, *, keys: Collection[str] = (), tags: Collection[str] = ()) -> int:
+        """`invalidate`, for who cannot wait."""
         self._epoch += 1
         for name in (*map(_key_mark, keys), *map(_tag_mark, tags)):
             self._marks.pop(name, None)
             self._marks[name] = self._epoch
         while len(self._marks) > _MARKS:
             _, self._floor = self._marks.popitem(last=False)
-        doomed = {*keys, *(key for tag in tags for key in self._tagged.get(digest(tag), ()))}
+        if not self._keys:
+            return 0  # and yet nothing that was asked for before is kept
+        doomed = {*keys, *(key for tag in tags for key in self._tagged.get(_tag_digest(tag), ()))}
         return sum(self._drop(key) for key in doomed)
 
     async def clear(self) -> None:
@@ -143,4 +163,14 @@ def _key_mark(key: str) -> str:
 
 
 def _tag_mark(tag: str) -> str:
-    return digest(f"tag {tag}")
+    return digest(f"tag {tag}") if len(tag) > _SHORT else _digests_of(tag)[0]
+
+
+def _tag_digest(tag: str) -> str:
+    return digest(tag) if len(tag) > _SHORT else _digests_of(tag)[1]
+
+
+@lru_cache(maxsize=256)
+def _digests_of(tag: str) -> tuple[str, str]:
+    """Its mark and its digest. The tags of lists come with every change."""
+    return digest(f"tag {tag}"), digest(tag)

@@ -21,19 +21,27 @@ class CacheRule:
     is below `/a`, `/` everything.
 
     `bypass`: the cache neither answers nor stores. `ttl`: seconds that an answer below 400 without a lifetime of its
-    own is fresh; it never overrides what an answer says, nor makes public what must not be.
+    own is fresh; by itself it never overrides what an answer says, nor makes public what must not be.
+
+    `surrogate`: for an answer below 400 `ttl` takes the place of what it says of caches, but for `no-store`; clients
+    are shown what it says. `authorised`: whoever gets as far as the cache may have what any other of the tenant may, so
+    that a credential is no reason not to keep an answer. Both are for routes of ours, one by one.
     """
 
     prefix: str = "/"
     matches: Callable[[Scope], bool] | None = None
     bypass: bool = False
     ttl: float | None = None
+    surrogate: bool = False
+    authorised: bool = False
 
     def __post_init__(self) -> None:
         if not self.prefix.startswith("/"):
             raise ValueError(f"prefix must begin with a slash, not {self.prefix!r}")
         if self.ttl is not None:
             _seconds("ttl", self.ttl)
+        elif self.surrogate:
+            raise ValueError("surrogate needs a ttl")
 
     def applies(self, scope: Scope) -> bool:
         path, prefix = scope["path"], self.prefix

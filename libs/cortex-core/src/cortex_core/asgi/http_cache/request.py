@@ -19,7 +19,7 @@ _OURS: Final = frozenset({"GET", "HEAD"})
 _CONDITIONS: Final = (b"if-match", b"if-unmodified-since")  # of whoever holds the current state: not of a cache
 _NO_RULE: Final = CacheRule()
 _HOST = re.compile(r"((\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(:[0-9]{0,5})?)?", re.ASCII)  # none at all: HTTP/1.0
-_LONGEST_URL: Final = 8_192  # bytes of path and query: longer ones pass the cache by
+LONGEST_URL: Final = 8_192  # bytes of path and query: longer ones pass the cache by
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Request:
         rule = next((rule for rule in policy.rules if rule.applies(scope)), _NO_RULE)
         context, path, query = current(), _path(scope), _query(scope)
         origin = policy.origin or origin_of(scope, headers)
-        known = origin is not None and len(path) + len(query) <= _LONGEST_URL
+        known = origin is not None and len(path) + len(query) <= LONGEST_URL
         forward = _unasked(scope["method"], rule, known=known)
         wants = request_directives(headers) if forward is None else NONE
         return cls(
@@ -56,7 +56,8 @@ class Request:
             key=key_of(context.tenant, origin or "", path, query),
             headers=headers,
             wants=wants if policy.client_may_refresh else NONE,
-            credentials=context.principal is not None or _has_any(headers, policy.credentials),
+            credentials=not rule.authorised
+            and ((context.principal is not None and context.principal.named) or _has_any(headers, policy.credentials)),
             rule=rule,
             forward=forward or _forward(headers, wants),
         )

@@ -8,11 +8,13 @@ from cortex_core.asgi.http_cache.answer import Answer, HeaderList
 from cortex_core.asgi.http_cache.fields import joined
 from cortex_core.asgi.http_cache.ranges import part_of, range_applies
 from cortex_core.asgi.http_cache.request import Request
+from cortex_core.asgi.problems import Answered, problem
 from cortex_core.asgi.types import Message, Send
 
 _NOT_IN_304: Final = frozenset(  # what describes a body that is not sent (RFC 9110, 15.4.5)
     {b"content-length", b"content-encoding", b"content-language", b"content-type", b"content-range"}
 )
+_NOT_IN_416: Final = _NOT_IN_304 | {b"etag", b"last-modified"}  # the body is another: a problem
 
 
 def unchanged_for(request: Request, status: int, headers: HeaderList, received: float | None) -> bool:
@@ -66,8 +68,11 @@ def _selected(
     size = len(answer.body)
     kept = [(name, value) for name, value in headers if name != b"content-length"]
     if not part.satisfiable:
-        kept = [(name, value) for name, value in kept if name not in _NOT_IN_304]
-        return 416, [*kept, (b"content-range", b"bytes */%d" % size), (b"content-length", b"0")], b""
+        kept = [(name, value) for name, value in kept if name not in _NOT_IN_416]
+        message = f"there are {size} bytes; the range begins behind them"
+        error = Answered(416, "request.range-not-satisfiable", message, size=size)
+        status, said, body = problem(error, request.path, {"Content-Range": f"bytes */{size}"})
+        return status, [*kept, *said], body
     body = answer.body[part.first : part.last + 1]
     about = b"bytes %d-%d/%d" % (part.first, part.last, size)
     return 206, [*kept, (b"content-range", about), (b"content-length", b"%d" % len(body))], body

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from cortex_core.asgi.http_cache.answer import HeaderList
-from cortex_core.asgi.http_cache.directives import cache_control
+from cortex_core.asgi.http_cache.directives import NONE, Directives, cache_control
 from cortex_core.asgi.http_cache.fields import joined, vary_names
 from cortex_core.asgi.http_cache.freshness import explicit_lifetime, has_validator, stale_window
 
 CACHEABLE: Final = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
 """Whose default is to be cacheable (RFC 9110, 15.1), without 206."""
 _WHEN_EXPLICIT: Final = frozenset({302, 307})  # cacheable where the answer itself says for how long
+_NO_STORE: Final = Directives({"no-store": None})
 _FOR_THE_AUTHORISED: Final = ("public", "s-maxage", "must-revalidate")  # RFC 9111, 3.5
 
 
@@ -24,15 +25,25 @@ class Asked:
 
 
 def may_store(
-    asked: Asked, status: int, headers: HeaderList, *, assigned: float, received: float, cookies: bool
+    asked: Asked,
+    status: int,
+    headers: HeaderList,
+    *,
+    assigned: float,
+    received: float,
+    cookies: bool,
+    surrogate: bool = False,
 ) -> bool:
     """Whether the answer to a GET may be kept, if it arrives whole.
 
     `assigned`: the lifetime our configuration would give it, 0 for none; it never makes public what needs permission.
-    `cookies`: whether an answer that sets one may be kept.
+    `cookies`: whether an answer that sets one may be kept. `surrogate`: of what it says of caches, only `no-store`
+    counts.
     """
     says = cache_control(joined(headers, b"cache-control"))
     explicit = explicit_lifetime(headers, received)
+    if surrogate:
+        says, explicit = (_NO_STORE if "no-store" in says else NONE), None
     if status not in CACHEABLE and not (status in _WHEN_EXPLICIT and explicit is not None):
         return False
     if "no-store" in says or "private" in says or "no-store" in cache_control(joined(asked.headers, b"cache-control")):

@@ -1,0 +1,1 @@
+"""`cortex keys`: API keys, through the gateway."""

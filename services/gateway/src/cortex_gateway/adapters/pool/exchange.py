@@ -1,0 +1,266 @@
+"""One request with a service, from its place to the end of its answer. See `ports.Exchange`.
+
+Its steps are callbacks, so that nothing is allocated for waiting where nobody waits: a place, a permit of the circuit,
+a kept connection, one write. Owns what an end says of whom: of the service (its circuit), of one replica (its
+ejection), of neither where our side broke off, or where a kept connection had been closed before it was used again.
+"""
+
+from typing import TYPE_CHECKING
+
+from cortex_core.chassis import UNWELL, Unwell, is_hurried
+from cortex_core.chassis.upstream import is_evidence
+from cortex_core.kernel import CortexError, use_context
+from cortex_core.kernel.clock import Timer
+from cortex_core.resilience import CircuitOpenError, Course, Permit, Refusal, Turn
+from cortex_gateway.adapters.pool.errors import CONNECT, circuit_open, late, too_many, unavailable
+from cortex_gateway.adapters.pool.paced import Paced
+from cortex_gateway.adapters.pool.request import write_request
+from cortex_gateway.ports import Departure, Head, Receiver
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from cortex_gateway.adapters.pool.connection import Connection
+    from cortex_gateway.adapters.pool.replicas import Replica
+    from cortex_gateway.adapters.pool.service import ServicePool
+
+
+class PooledExchange(Paced):
+    """`service` is its name, `bodiless`: its answer has no body."""
+
+    __slots__ = (
+        "_allowed",
+        "_answered",
+        "_avoid",
+        "_began",
+        "_connecting",
+        "_course",
+        "_permit",
+        "_raced",
+        "_replica",
+        "_timer",
+        "_turn",
+        "bodiless",
+        "service",
+    )
+
+    def __init__(self, pool: "ServicePool", departure: Departure, body: bytes, receiver: Receiver) -> None:
+        super().__init__(pool, departure, body, receiver)
+        self._answered = self._raced = False
+        self._allowed = departure.timeout
+        self._began = 0.0
+        self._turn: Turn | None = None
+        self._timer: Timer | None = None
+        self._permit: Permit | None = None
+        self._course: Course | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._replica: Replica | None = None
+        self._avoid: Replica | None = None
+        self.service = pool.service
+        self.bodiless = departure.method == b"HEAD"
+
+    def abort(self) -> None:
+        if not self._over:
+            self._end()
+
+    # From its place to its request's being sent
+
+    def start(self, *, guarded: bool = True) -> None:
+        """`guarded`: with a place, a permit, and a second attempt where that may help."""
+        if not guarded:
+            self._begin()
+            return self._go()
+        if not self._eof:
+            return self._come_in()
+        self._enter()
+
+    def _enter(self) -> None:
+        if not self._pool.bulkhead.try_enter():
+            return self._line_up()
+        self._placed = True
+        self._first()
+
+    def _line_up(self) -> None:
+        pool = self._pool
+        try:
+            with use_context(deadline=pool.on_clock(self._departure.deadline)):
+                self._turn = pool.bulkhead.line_up(self._placed_or_not)
+        except Refusal as refusal:
+            self._fail_soon(too_many(self.service, refusal))
+
+    def _placed_or_not(self, refusal: Refusal | None) -> None:
+        self._turn = None
+        if refusal is not None:
+            return self._fail(too_many(self.service, refusal))
+        self._placed = True
+        self._first()
+
+    def _begin(self) -> None:
+        """What our caller allows is judged from here: a connection that takes its time is none of its haste."""
+        self._began = self._pool.loop.time()
+        self._allowed = self._left()
+
+    def _first(self) -> None:
+        self._begin()
+        departure = self._departure
+        if departure.retry and departure.length == 0:
+            self._course = self._pool.retry.course(departure.budget, self._pool.on_clock(departure.deadline))
+        self._attempt()
+
+    def _attempt(self, *, fresh: bool = False) -> None:
+        self._timer = None
+        try:
+            self._permit = self._pool.breaker.permit()
+        except CircuitOpenError as refusal:
+            return self._fail_soon(circuit_open(self.service, refusal))
+        self._go(fresh=fresh)
+
+    def _go(self, *, fresh: bool = False) -> None:
+        """To a replica, by a kept connection or (always, if `fresh`) by a new one. Not to the one that failed us."""
+        pool = self._pool
+        replica = self._replica = pool.replicas.choose(pool.loop.time(), self._avoid, safe=self._departure.retry)
+        replica.outstanding += 1
+        connection = None if fresh else replica.freshest()
+        if connection is None:
+            self._connecting = pool.connect(self, replica, min(CONNECT, self._left()))
+        else:
+            self.connected(connection)
+
+    def _left(self) -> float:
+        """Seconds that the service has from now until we want to see a sign of life."""
+        timeout, deadline = self._departure.timeout, self._departure.deadline
+        return timeout if deadline is None else max(0.0, min(timeout, deadline - self._pool.loop.time()))
+
+    def connected(self, connection: "Connection") -> None:
+        departure = self._departure
+        self._connecting = None
+        left = self._left()
+        if left <= 0.0:
+            connection.replica.kept(connection)
+            self._settle(error := late(self.service, left, hurried=True, attempted=False), evidence=False)
+            return self._fail_soon(error)
+        self._connection = connection
+        self.sent = self._eof
+        budget = departure.budget if self._course is None else self._course.budget
+        request = write_request(departure, connection.replica.host_line, left, budget, self._pending)
+        self._pending = b""
+        if self._paused:
+            connection.pause_reading()
+        connection.begin(self, request, self._due())
+        if self._holding and not connection.held:
+            self._holding = False
+            self.receiver.go_on()
+
+    # What its connection tells
+
+    def answered(self, head: Head) -> None:
+        self._answered = True
+        if head.status in UNWELL:
+            self._judge(Unwell(None, head.status))
+        else:
+            if self._replica is not None:
+                self._pool.replicas.answered(self._replica)
+            if self._permit is not None:
+                self._permit.succeeded()
+        self.receiver.answered(head)
+
+    def completed(self) -> None:
+        self._connection = None
+        self._end()
+        self.receiver.completed()
+
+    def waited_too_long(self) -> None:
+        hurried = is_hurried(self._allowed, self._departure.timeout)
+        if self._connection is not None:
+            self._connection.close()
+        self.broke(late(self.service, self._allowed, hurried=hurried))
+
+    def broke(self, error: CortexError, *, race: bool = False) -> None:
+        """The connection is gone, and `error` says why. `race`: it was a kept one, and not a byte of an answer came."""
+        self._connection = None
+        if self._answered:
+            return self._fail(error)
+        if not race:
+            self._judge(error)
+        elif self._permit is not None:
+            self._permit.neutral()
+        if race and self._course is not None and not self._raced:
+            self._raced = True
+            self._pool.raced()
+            self._let_go()
+            return self._attempt(fresh=True)
+        self._try_again(error)
+
+    def not_connected_within(self, seconds: float) -> None:
+        if seconds < CONNECT:  # we had no more
+            hurried = is_hurried(self._allowed, self._departure.timeout)
+            self.not_connected(late(self.service, seconds, hurried=hurried, attempted=False))
+        else:
+            self.not_connected(unavailable(self.service, f"no connection within {CONNECT} s", attempted=False))
+
+    def not_connected(self, error: CortexError) -> None:
+        """Nothing was sent: to ask another replica, where one is known to do better, costs nobody anything."""
+        self._connecting = None
+        elsewhere = not self._failed(error)
+        if elsewhere and self._pool.loop.time() - self._began < CONNECT * 1.1:  # one that hangs, and not two
+            self._let_go()
+            return self._go()
+        self._settle(error, evidence=not elsewhere)
+        self._try_again(error)
+
+    # Its end
+
+    def _judge(self, error: CortexError) -> None:
+        self._settle(error, evidence=self._failed(error))
+
+    def _failed(self, error: CortexError) -> bool:
+        """Whether that is the service as a whole, and not this replica alone."""
+        if self._replica is None or not is_evidence(error):
+            return True
+        return self._pool.replicas.failed(self._replica, self._pool.loop.time())
+
+    def _settle(self, error: CortexError, *, evidence: bool) -> None:
+        if self._permit is not None:
+            self._permit.failed(error) if evidence else self._permit.neutral()
+
+    def _try_again(self, error: CortexError) -> None:
+        if self._course is None or not self._course.goes_on(error):
+            return self._fail(error)
+        self._let_go()
+        self._timer = self._pool.clock.call_later(self._course.delay, self._attempt)
+
+    def _let_go(self) -> None:
+        """Of the replica: the next one is another, where there is one."""
+        if (replica := self._replica) is not None:
+            replica.let_go()
+            self._avoid, self._replica = replica, None
+
+    def _has_begun(self) -> bool:
+        return self._answered
+
+    def _fail_soon(self, error: CortexError) -> None:
+        self._pool.loop.call_soon(self._fail, error)
+
+    def _fail(self, error: CortexError) -> None:
+        if not self._over:
+            self._end()
+            self.receiver.failed(error)
+
+    def _end(self) -> None:
+        self._over = True
+        self._end_of_pace()
+        self._let_go()
+        if self._permit is not None:
+            self._permit.neutral()  # unless it has ended
+        if self._turn is not None:
+            self._turn.give_up()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._placed:
+            self._placed = False
+            self._pool.bulkhead.leave()

@@ -1,0 +1,201 @@
+"""Who is asked next, and who is left out for a while. No sockets."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from cortex_gateway.adapters.pool.addresses import Address, read_addresses, resolve
+from cortex_gateway.adapters.pool.replicas import EJECTED, EJECTED_AT_MOST, FAILURES, Replica, Replicas
+from cortex_gateway.settings import Settings
+
+
+def replicas(count: int = 3, ejected: Any = None) -> Replicas:
+    text = ",".join(f"http://10.0.0.{number}:3001" for number in range(1, count + 1))
+    return Replicas(read_addresses(text), *([ejected] if ejected else []))
+
+
+def choose(among: Replicas, now: float = 0.0, avoid: Replica | None = None, *, safe: bool = True) -> Replica:
+    return among.choose(now, avoid, safe=safe)
+
+
+def eject(among: Replicas, replica: Replica, now: float = 0.0) -> None:
+    for _ in range(FAILURES):
+        among.failed(replica, now)
+
+
+class TestChoice:
+    def test_the_one_with_the_fewest_requests_under_way_is_asked(self) -> None:
+        among = replicas()
+        among.all[0].outstanding, among.all[1].outstanding, among.all[2].outstanding = 2, 1, 3
+
+        assert [choose(among) for _ in range(6)] == [among.all[1]] * 6
+
+    def test_ties_are_asked_in_turn(self) -> None:
+        among = replicas()
+
+        asked = [choose(among) for _ in range(6)]
+
+        assert {id(replica) for replica in asked[:3]} == {id(replica) for replica in among.all}
+        assert asked[:3] == asked[3:]
+
+    def test_the_one_that_failed_is_not_asked_again_where_there_is_another(self) -> None:
+        among = replicas(2)
+
+        assert {choose(among, avoid=among.all[0]) for _ in range(4)} == {among.all[1]}
+        assert choose(replicas(1), avoid=among.all[0]) is not None
+
+    def test_a_second_try_goes_where_the_last_one_went_well(self) -> None:
+        among = replicas()
+        among.failed(among.all[1], 0.0)
+        among.all[2].outstanding = 100
+
+        assert choose(among, avoid=among.all[0]) is among.all[2]
+
+    def test_the_only_one_is_asked_whatever_it_did(self) -> None:
+        among = replicas(1)
+        eject(among, among.all[0])
+
+        assert choose(among) is among.all[0]
+        assert choose(among, avoid=among.all[0]) is among.all[0]
+
+
+class TestEjection:
+    def test_failures_in_a_row_eject(self) -> None:
+        told: list[tuple[Replica, float]] = []
+        among = replicas(ejected=lambda replica, seconds: told.append((replica, seconds)))
+        for _ in range(FAILURES - 1):
+            among.failed(among.all[0], 0.0)
+        among.answered(among.all[0])
+        for _ in range(FAILURES - 1):
+            among.failed(among.all[0], 0.0)
+        assert told == []
+
+        among.failed(among.all[0], 0.0)
+
+        assert told == [(among.all[0], EJECTED)]
+        assert among.all[0] not in {choose(among) for _ in range(9)}
+
+    def test_one_always_stays_in(self) -> None:
+        among = replicas()
+        for replica in among.all:
+            eject(among, replica)
+
+        assert choose(among) is among.all[2]
+
+    def test_when_its_time_is_over_one_request_probes_it(self) -> None:
+        among = replicas()
+        out = among.all[0]
+        eject(among, out)
+
+        assert out not in {choose(among, EJECTED - 0.001) for _ in range(9)}
+        assert [choose(among, EJECTED) for _ in range(9)].count(out) == 1
+
+    def test_what_must_not_be_sent_twice_probes_later(self) -> None:
+        among = replicas()
+        out = among.all[0]
+        eject(among, out)
+
+        assert out not in {choose(among, 2 * EJECTED - 0.001, safe=False) for _ in range(9)}
+        assert out in {choose(among, 2 * EJECTED, safe=False) for _ in range(9)}
+
+    def test_a_probe_that_succeeds_lets_it_back(self) -> None:
+        among = replicas(2)
+        out = among.all[0]
+        eject(among, out)
+        while choose(among, EJECTED) is not out:
+            pass
+
+        among.answered(out)
+
+        assert [choose(among, EJECTED) for _ in range(4)].count(out) == 2
+
+    def test_a_probe_that_fails_ejects_it_for_twice_as_long_up_to_a_bound(self) -> None:
+        told: list[float] = []
+        among = replicas(ejected=lambda _replica, seconds: told.append(seconds))
+        out, now = among.all[0], 0.0
+        eject(among, out)
+        for _ in range(7):
+            now += told[-1]
+            while choose(among, now) is not out:
+                pass
+            among.failed(out, now)
+            assert out not in {choose(among, now + told[-1] - 0.001) for _ in range(9)}
+
+        assert told == [1.0, 2.0, 4.0, 8.0, 16.0, EJECTED_AT_MOST, EJECTED_AT_MOST, EJECTED_AT_MOST]
+
+    def test_what_was_under_way_when_it_was_ejected_does_not_eject_it_for_longer(self) -> None:
+        told: list[float] = []
+        among = replicas(ejected=lambda _replica, seconds: told.append(seconds))
+        for _ in range(3 * FAILURES):
+            among.failed(among.all[0], 0.5)
+
+        assert told == [EJECTED]
+
+    def test_a_failure_is_the_services_where_no_other_replica_is_known_to_do_better(self) -> None:
+        among = replicas(2)
+
+        assert among.failed(among.all[0], 0.0) is False
+        assert among.failed(among.all[1], 0.0) is True
+        among.answered(among.all[0])
+        assert among.failed(among.all[1], 0.0) is False
+        assert replicas(1).failed(replicas(1).all[0], 0.0) is False  # not of this service: nothing is known of its own
+
+
+class TestAddresses:
+    def test_several_by_commas(self) -> None:
+        assert read_addresses("http://one:3001, https://[::1]/,http://two") == [
+            Address("one", 3001, False, "one", "one:3001"),
+            Address("::1", 443, True, "::1", "[::1]"),
+            Address("two", 80, False, "two", "two"),
+        ]
+
+    @pytest.mark.parametrize(
+        "text", ["one:3001", "ftp://one", "http://", "http://u:p@one", "http://one/path", "http://one:70000"]
+    )
+    def test_what_is_none(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"http://|ort"):
+            read_addresses(text)
+
+    @pytest.mark.parametrize("text", ["http://one:1,two:2", "http://one:1,", "http://one:1,http://a b", "http://o/p"])
+    def test_the_settings_refuse_it_too(self, text: str) -> None:
+        with pytest.raises(ValidationError):
+            Settings(env="test", order_url=text)
+
+    def test_the_settings_take_several(self) -> None:
+        assert Settings(env="test", order_url="http://one:1,http://two:2").order_url == "http://one:1,http://two:2"
+
+    async def test_an_ip_address_stands_for_itself(self) -> None:
+        (address,) = read_addresses("http://10.0.0.1:3001")
+        assert await resolve(address) == [address]
+
+    async def test_a_name_is_all_its_addresses_of_one_family(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 3001, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.2", 3001)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 3001)),
+        ]
+
+        async def getaddrinfo(*_: Any, **__: Any) -> Any:
+            return found
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+        (address,) = read_addresses("http://order:3001")
+
+        assert [each.host for each in await resolve(address)] == ["10.0.0.1", "10.0.0.2"]
+        assert {(each.name, each.authority) for each in await resolve(address)} == {("order", "order:3001")}
+        del found[1:]
+        assert [each.host for each in await resolve(address)] == ["::1"]
+
+    def test_what_is_known_of_a_replica_that_stays_is_kept(self) -> None:
+        among = replicas(3)
+        gone, stays = among.all[0], among.all[1]
+        stays.outstanding = 7
+
+        among.become([stays.address, *read_addresses("http://10.0.0.9:3001")])
+
+        assert among.all[0] is stays
+        assert [replica.address.host for replica in among.all] == ["10.0.0.2", "10.0.0.9"]
+        assert gone.gone
