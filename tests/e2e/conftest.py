@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ import psutil
 import pytest
 
 from cortex_core.testing import RedisServer
+
+# The browser's journeys take minutes and need Chromium: `make e2e` asks for them, `make test` does not.
+collect_ignore = [] if os.environ.get("CORTEX_E2E") else ["console"]
 
 UNLIMITED = "GATEWAY_RATE_LIMIT_PER_MINUTE"
 SERVICES = ("gateway", "order", "notification", "analytics", "storage", "compute")
@@ -139,6 +143,30 @@ def own_hub() -> Iterator[RealHub]:
         hub = RealHub(folder)
         yield hub
         hub.cortex("down")
+
+
+@pytest.fixture(scope="session")
+def make_hub() -> Callable[..., AbstractContextManager[RealHub]]:
+    """`with make_hub(GATEWAY_…="…") as hub`: not yet started; its processes end with the block."""
+
+    @contextmanager
+    def make(**env: str) -> Iterator[RealHub]:
+        with _folder() as folder:
+            hub = RealHub(folder, **env)
+            try:
+                yield hub
+            finally:
+                hub.cortex("down")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def console_hub(make_hub: Callable[..., AbstractContextManager[RealHub]]) -> Iterator[RealHub]:
+    """One hub for all journeys of the browser, which leave it ready."""
+    with make_hub(GATEWAY_GRAFANA_URL="http://127.0.0.1:9/dashboards?a=1&b=2") as hub:
+        hub.up("--restart")
+        yield hub
 
 
 @pytest.fixture(scope="module")
