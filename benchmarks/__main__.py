@@ -20,6 +20,9 @@ AREAS: Final = (
     "actors",
     "eventstore",
     "bus",
+    "tokens",
+    "edge",
+    "telemetry",
 )
 
 

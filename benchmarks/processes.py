@@ -22,13 +22,16 @@ _GRACE: Final = 5.0  # seconds between SIGTERM and SIGKILL
 
 
 @contextmanager
-def program(command: list[str], port: int) -> "Iterator[subprocess.Popen[bytes]]":
-    """`command` on the program's CPU, once it listens on `port`. Raises SystemExit with its last words."""
+def program(
+    command: list[str], port: int, env: Mapping[str, str] | None = None, *, beside: bool = False
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """`command` on the program's CPU, once it listens on `port`; `env` is what it is told beside ours. `beside`: on
+    the load's CPU, as what stands behind the program does. Raises SystemExit with its last words."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            _dies_with_us(on_program_cpu(command)),
+            _dies_with_us(command if beside else on_program_cpu(command)),
             cwd=ROOT,
-            env=environment(),
+            env={**environment(), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -44,20 +47,20 @@ def program(command: list[str], port: int) -> "Iterator[subprocess.Popen[bytes]]
 
 
 @contextmanager
-def asgi(factory: str) -> Iterator[tuple[str, int]]:
+def asgi(factory: str, env: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
     """An application under uvicorn with httptools and uvloop: its address and its process id."""
     port = free_port()
     options = ["--host", "127.0.0.1", "--port", str(port), "--http", "httptools", "--loop", "uvloop", "--no-access-log"]
     command = [str(peers.PYTHON), "-m", "uvicorn", "--factory", factory, *options, "--log-level", "warning"]
-    with program(command, port) as process:
+    with program(command, port, env) as process:
         yield f"http://127.0.0.1:{port}", process.pid
 
 
 @contextmanager
-def node(script: Path, *arguments: str) -> Iterator[tuple[str, int]]:
+def node(script: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
     """A Node program that takes its port as its first argument: its address and its process id."""
     port = free_port()
-    with program([tool("node", "nodejs"), str(script), str(port), *arguments], port) as process:
+    with program([tool("node", "nodejs"), str(script), str(port), *arguments], port, env) as process:
         yield f"http://127.0.0.1:{port}", process.pid
 
 

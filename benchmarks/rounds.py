@@ -61,13 +61,23 @@ class Contest:
     def ratio_shown(self, ours: str, peer: str) -> str:
         return str(self.ratio(ours, peer) or "void")
 
+    def facts(self, side: str, fact: str) -> list[float]:
+        """What the side's samples say of `fact`, round by round."""
+        return [sample.facts[fact] for sample in self._samples[side]]
+
+    def per(self, fact: str) -> "Contest":
+        """The same rounds by what one answer took of `fact`: its inverse is the rate, and no sample is void by it."""
+        return Contest(
+            {side: [Sample(1 / max(1e-9, took)) for took in self.facts(side, fact)] for side in self._samples}
+        )
+
     def worst(self, fact: str) -> float:
         """The largest that any sample says of `fact`."""
         return max((s.facts[fact] for row in self._samples.values() for s in row if fact in s.facts), default=0.0)
 
     def fact(self, side: str, fact: str) -> float:
         """The median of what the side's samples say of `fact`."""
-        return statistics.median(sample.facts[fact] for sample in self._samples[side])
+        return statistics.median(self.facts(side, fact))
 
     def voided(self) -> int:
         return sum(sample.void for row in self._samples.values() for sample in row)

@@ -80,3 +80,12 @@ def test_a_fact_is_its_median() -> None:
     outcome = Contest({"a": [Sample(1.0, facts={"redis": each}) for each in (10.0, 90.0, 20.0)]})
 
     assert outcome.fact("a", "redis") == 20.0
+
+
+def test_by_what_an_answer_took_no_round_is_void() -> None:
+    samples = {
+        "ours": [Sample(1.0, void=True, facts={"cpu": 20.0})],
+        "peer": [Sample(1.0, facts={"cpu": 80.0})],
+    }
+
+    assert str(Contest(samples).per("cpu").ratio("ours", "peer")) == "4.00 (4.00 … 4.00)"
