@@ -7,15 +7,15 @@ uv=$PWD/.venv/bin/uv
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 
-one() { # one SERVICE
+one() { # one SERVICE. By && throughout: `set -e` does not hold within a command that is asked for its status.
   local name=$1 python=$place/$1/bin/python
-  "$uv" venv -q --python .venv/bin/python "$place/$name"
-  "$uv" pip sync -q --python "$python" --require-hashes "requirements/$name.lock"
-  # These very wheels, by their path: looked up by name, uv takes what an earlier build left in its cache.
-  "$uv" pip install -q --python "$python" --no-deps --no-index dist/cortex_core-*.whl dist/cortex_contracts-*.whl "dist/cortex_$name"-*.whl
-  "$python" -c "import cortex_$name.main"
-  "$uv" pip install -q --python "$python" --require-hashes -r requirements/testing.lock
-  "$python" -m pytest -q -p no:cacheprovider "services/$name"
+  "$uv" venv -q --python .venv/bin/python "$place/$name" &&
+    "$uv" pip sync -q --python "$python" --require-hashes "requirements/$name.lock" &&
+    "$uv" pip install -q --python "$python" --no-deps --no-index \
+      dist/cortex_core-*.whl dist/cortex_contracts-*.whl "dist/cortex_$name"-*.whl &&  # by path: by name uv takes old ones
+    "$python" -c "import cortex_$name.main" &&
+    "$uv" pip install -q --python "$python" --require-hashes -r requirements/testing.lock &&
+    "$python" -m pytest -q -p no:cacheprovider "services/$name"
 }
 export -f one
 export place uv
