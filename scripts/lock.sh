@@ -12,6 +12,7 @@ compile() {
 members=(libs/cortex-contracts/pyproject.toml services/*/pyproject.toml cli/pyproject.toml)
 echo uv | compile - -o requirements/bootstrap.lock                        # what installs the rest
 compile requirements/dev.in libs/cortex-core/pyproject.toml "${members[@]}" --all-extras ${UPGRADE:+--upgrade} -o requirements/dev.lock
+echo hatchling | compile - -c requirements/dev.lock -o requirements/wheels.lock    # what builds ours, in the images
 compile libs/cortex-core/pyproject.toml --extra chassis -c requirements/dev.lock -o requirements/base.lock
 compile libs/cortex-core/pyproject.toml --extra testing -c requirements/dev.lock -o requirements/testing.lock
 for member in services/*/ cli/; do
