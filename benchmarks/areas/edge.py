@@ -60,6 +60,7 @@ class Field:
     """All that stands ready: each side's address and process, what is behind them, what our gateway is watched by."""
 
     servers: Mapping[str, tuple[str, int]]
+    figures: str
     local: str
     behind: tuple[int, ...]
     headers: Mapping[str, str]
@@ -67,7 +68,7 @@ class Field:
     collector: Collector
 
     def watch(self, path: str, headers: Mapping[str, str]) -> ours.Watch:
-        return ours.Watch(self.servers[OURS][0], path, headers, self.collector)
+        return ours.Watch(self.servers[OURS][0], self.figures, path, headers, self.collector)
 
 
 def run(plan: Plan) -> Section:
@@ -132,13 +133,13 @@ def field() -> Iterator[Field]:
         service = stack.enter_context(sides.service(folder))
         keys = ours.make_keys(folder)
         headers = sides.fields(keys.token)
-        gateway = stack.enter_context(ours.gateway(service.port, keys, redis, collector))
-        local, body = _local_route(gateway[0], headers, folder)
+        address, pid, figures = stack.enter_context(ours.gateway(service.port, keys, redis, collector))
+        local, body = _local_route(address, headers, folder)
         peer = partial(sides.fastapi, upstream=service.port, path=local, body=body, jwks=keys.jwks)
         assert redis.pid is not None
         yield Field(
             {
-                OURS: gateway,
+                OURS: (address, pid),
                 BARE: stack.enter_context(peer("bare")),
                 FASTIFY: stack.enter_context(sides.fastify(service.port, local, body)),
                 CADDY: stack.enter_context(sides.caddy(folder, service.port)),
@@ -146,6 +147,7 @@ def field() -> Iterator[Field]:
                 NGINX: stack.enter_context(sides.nginx(folder, service.port)),
                 HAPROXY: stack.enter_context(sides.haproxy(folder, service.port)),
             },
+            figures,
             local,
             (service.pid, redis.pid),
             headers,

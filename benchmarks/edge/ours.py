@@ -62,9 +62,9 @@ def make_keys(folder: Path) -> Keys:
 
 
 @contextmanager
-def gateway(upstream: int, keys: Keys, redis: RedisServer, collector: Collector) -> Iterator[tuple[str, int]]:
-    """Its address and its process id. All its services are the one behind `upstream`."""
-    port = free_port()
+def gateway(upstream: int, keys: Keys, redis: RedisServer, collector: Collector) -> Iterator[tuple[str, int, str]]:
+    """Its address, its process id, and where its figures are. All its services are the one behind `upstream`."""
+    port, figures = free_port(), free_port()
     env = {
         "CORTEX_ENV": "production",
         "CORTEX_REDIS_URL": redis.url,
@@ -75,6 +75,7 @@ def gateway(upstream: int, keys: Keys, redis: RedisServer, collector: Collector)
         "CORTEX_INTERNAL_SIGNING_KEY": str(keys.internal),
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "GATEWAY_PORT": str(port),
+        "GATEWAY_METRICS_PORT": str(figures),
         "GATEWAY_RATE_LIMIT_PER_MINUTE": str(LIMIT),
         "GATEWAY_PLANS": f"standard={LIMIT}/min",  # a user's limit is his plan's
         **{
@@ -83,14 +84,15 @@ def gateway(upstream: int, keys: Keys, redis: RedisServer, collector: Collector)
         },
     }
     with program([sys.executable, "-P", "-m", "cortex_gateway.main"], port, env) as process:
-        yield f"http://127.0.0.1:{port}", process.pid
+        yield f"http://127.0.0.1:{port}", process.pid, f"http://127.0.0.1:{figures}/metrics"
 
 
 class Watch:
     """What our gateway has done between two looks: a feature that silently did nothing makes a figure worthless."""
 
-    def __init__(self, address: str, path: str, headers: Mapping[str, str], collector: Collector) -> None:
+    def __init__(self, address: str, figures: str, path: str, headers: Mapping[str, str], collector: Collector) -> None:
         self._address = address
+        self._figures = figures
         self._path = path
         self._headers = headers
         self._collector = collector
@@ -128,7 +130,7 @@ class Watch:
         return {name.lower(): value.strip() for name, _, value in pairs}
 
     def _requests(self) -> int:
-        text = fetched(self._address + "/metrics").decode()
+        text = fetched(self._figures).decode()
         figures = re.findall(r"^cortex_hub_http_requests_total\{.*\} (\S+)$", text, flags=re.MULTILINE)
         return int(sum(float(figure) for figure in figures))
 

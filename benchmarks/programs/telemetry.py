@@ -11,9 +11,8 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 
-from cortex_core.asgi import AccessLog
 from cortex_core.chassis import Config, create_app
-from cortex_core.chassis.telemetry import RequestSpan
+from cortex_core.chassis.telemetry import RequestTelemetry
 from cortex_core.events import MemoryEventBus
 from cortex_core.observability import configure_logging
 
@@ -36,7 +35,7 @@ def ours_off() -> FastAPI:
     """The same service without what leaves spans, metrics and lines behind."""
     configure_logging(service="bench", level="warning")
     app = _service()
-    app.user_middleware = [each for each in app.user_middleware if each.cls not in {RequestSpan, AccessLog}]
+    app.user_middleware = [each for each in app.user_middleware if each.cls is not RequestTelemetry]
     return app
 
 

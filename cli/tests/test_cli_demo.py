@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,6 +30,9 @@ class SmallHub:
     def __init__(self) -> None:
         self.lie = ""
         self.refusals = 0  # requests to answer with 429 first
+        self.token: str | None = None  # who does not show it is nobody
+        self.forbidden = ""  # the path that the token's scopes do not reach
+        self.offered: list[str] = []  # subprotocols
         self.counted = Counter(created=7, completed=5, failed=2)
         self.orders: dict[str, dict[str, Any]] = {}
         self.files: dict[str, bytes] = {}
@@ -54,6 +58,11 @@ class SmallHub:
         if self.refusals and request.path != "/ws":
             self.refusals -= 1
             return web.json_response({"code": "rate-limited"}, status=429, headers={"Retry-After": "1"})
+        if self.token is not None and request.path != "/health":
+            if request.headers.get("Authorization") != f"Bearer {self.token}":
+                return web.json_response({"code": "auth.required", "detail": "the token has expired"}, status=401)
+            if request.path == self.forbidden:
+                return web.json_response({"code": "auth.insufficient-scope", "scope": "a:scope"}, status=403)
         answer: web.StreamResponse = await handler(request)
         return answer
 
@@ -67,7 +76,8 @@ class SmallHub:
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
         if self.lie == "no socket":
             raise web.HTTPServiceUnavailable
-        socket = web.WebSocketResponse()
+        self.offered = request.headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(",")
+        socket = web.WebSocketResponse(protocols=("cortex.events",))
         await socket.prepare(request)
         first = "hello" if self.lie == "no welcome" else "welcome"
         await socket.send_json({"type": first, "clientId": "cli_1", "timestamp": "2026-11-23T12:00:00Z"})
@@ -225,6 +235,54 @@ async def test_a_lie_is_found_at_its_step_and_ends_the_journey(
     assert expected in failed[0]["says"]
     after = [each["result"] for each in told["steps"]][[each["name"] for each in told["steps"]].index(step) + 1 :]
     assert set(after) <= {"skipped"}
+
+
+async def test_who_has_a_token_shows_it_and_on_the_socket_as_a_page_does(
+    small_hub: SmallHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_hub.token = "st_canary"
+    monkeypatch.setenv("CORTEX_TOKEN", "st_canary\n")
+
+    status, told = await demo(small_hub, tmp_path, capsys)
+
+    assert (status, told["ok"]) == (0, True)
+    assert small_hub.offered == ["cortex.events", "cortex.bearer.st_canary"]
+    assert "canary" not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("token", "forbidden", "line"),
+    [
+        (None, "", "wants to know who asks: set CORTEX_TOKEN to a token with the scopes orders:read orders:write"),
+        ("st_other", "", "does not accept CORTEX_TOKEN: "),
+        ("st_canary", "/ws", "CORTEX_TOKEN may not GET /ws at "),
+        ("st_canary", "/api/orders", "CORTEX_TOKEN may not POST /api/orders at "),
+        ("st_canary", "/api/compute/images", "POST /api/compute/images at "),
+        ("no token\x00", "", "CORTEX_TOKEN is no token"),
+    ],
+)
+async def test_a_token_that_is_missing_or_allows_too_little_is_one_line(
+    small_hub: SmallHub,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    token: str | None,
+    forbidden: str,
+    line: str,
+) -> None:
+    small_hub.token, small_hub.forbidden = "st_canary", forbidden
+    monkeypatch.delenv("CORTEX_TOKEN", raising=False)
+    if token is not None:
+        monkeypatch.setattr("os.environ", {**os.environ, "CORTEX_TOKEN": token})
+
+    with pytest.raises(Refusal) as refused:
+        await demo(small_hub, tmp_path, capsys)
+
+    assert line in refused.value.message
+    assert "\n" not in refused.value.message
+    assert "canary" not in refused.value.message
+    if forbidden.startswith("/api"):
+        assert refused.value.message.endswith("the token lacks a:scope")
 
 
 async def test_it_waits_where_the_limiter_asks_it_to(

@@ -1,8 +1,10 @@
 """Who asks the gateway is who the service serves: signed on the way, and nobody else's word for it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -61,6 +63,28 @@ async def test_a_service_is_told_who_asks_and_sees_no_credential(start_service: 
         assert (await order.ask("GET", "/orders", told)).status == 200
         refused = await order.ask("POST", "/orders", told)
         assert (refused.status, refused.body["scope"]) == (403, "orders:write")
+
+
+async def test_a_static_token_is_known_at_the_gateway_and_by_its_word_behind_it(
+    start_service: Any, line: Any, tmp_path: Path
+) -> None:
+    """In both lanes, and on a socket; directly at a service it is worth nothing."""
+    token = "st_" + "a" * 40
+    file = tmp_path / "tokens.json"
+    file.write_text(json.dumps([{"token": token, "sub": "helm", "scopes": ["orders:write", "orders:read"]}]))
+    async with echoing(start_service, static_tokens=file) as (gateway, echo), start_service("order") as order:
+        with closing(line(gateway)) as wire:
+            for _ in range(2):
+                assert (await wire.ask("POST", "/api/orders", bearer(token))).status == 200
+            assert (await wire.ask("GET", "/api/orders", bearer(token[:-1] + "b"))).status == 401
+            assert (await wire.ask("GET", "/api/storage/files", bearer(token))).status == 403
+        offered = [(b"sec-websocket-protocol", b"cortex.events, cortex.bearer." + token.encode())]
+        assert (await gateway.ask("SOCKET", "/ws", offered)).body["scope"] == "notifications:read"
+
+        assert not any(token in str(seen) for seen in echo.seen)
+        told = [(b"x-cortex-principal", echo.seen[1]["x-cortex-principal"].encode())]
+        assert (await order.ask("GET", "/orders", told)).status == 200
+        assert (await order.ask("GET", "/orders", bearer(token))).status == 401
 
 
 async def test_either_lane_tells_a_service_the_same_of_who_asks(

@@ -60,7 +60,7 @@ def collector() -> Collector:
 
 
 def watch(gateway: Gateway, collector: Collector) -> ours.Watch:
-    return ours.Watch(gateway.address, "/api", {}, collector)
+    return ours.Watch(gateway.address, f"{gateway.address}/metrics", "/api", {}, collector)
 
 
 def counted(*figures: int) -> str:

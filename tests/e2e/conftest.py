@@ -2,9 +2,7 @@
 
 import json
 import os
-import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cortex_core.testing import RedisServer
+from cortex_core.testing import RedisServer, free_row
 
 # The browser's journeys take minutes and need Chromium: `make e2e` asks for them, `make test` does not.
 collect_ignore = [] if os.environ.get("CORTEX_E2E") else ["console"]
@@ -36,7 +34,7 @@ class RealHub:
 
     def __init__(self, folder: Path, **env: str) -> None:
         self.folder = folder
-        self.port_base = _free_row(len(SERVICES) + 1)
+        self.port_base = free_row(len(SERVICES) + 1)
         self.env = {"HOME": str(folder), "PATH": os.environ["PATH"], UNLIMITED: "1000000", **env}
 
     def cortex(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -199,20 +197,3 @@ class _folder:  # noqa: N801 - a context manager
 
 def _lower(headers: Any) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _free_row(count: int) -> int:
-    """The first of so many free ports in a row, below the range that the kernel hands out by itself."""
-    while True:
-        base = 12000 + secrets.randbelow(20000)  # not `random`: every worker has the same seed there
-        listeners = [socket.socket() for _ in range(count)]
-        try:
-            for port, listener in enumerate(listeners, start=base):
-                listener.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        else:
-            return base
-        finally:
-            for listener in listeners:
-                listener.close()

@@ -237,7 +237,8 @@ def demo(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the images. Default: demo in the state.")] = None,
     state: StateOption = None,
 ) -> None:
-    """Show the whole journey on the running hub, each step checked. Exits 0 when all is as it should be."""
+    """Show the whole journey on the running hub, each step checked. Exits 0 when all is as it should be. Where a hub
+    wants to know who asks, CORTEX_TOKEN says it."""
     from cortex_cli.demo.run import demonstrate
     from cortex_cli.hub import gateway_of
     from cortex_cli.state import State

@@ -60,7 +60,8 @@ def plan(whole: Topology, chosen: Topology, state: State) -> list[Program]:
             url = server.url
             programs.append(Program("redis", "redis", server.argv, env, state.log("redis"), url, server.ready))
         env |= {"CORTEX_REDIS_URL": url}
-    env |= {f"GATEWAY_{service.name.upper()}_URL": service.url for service in whole.services}
+    behind = [service for service in whole.services if service.name != "gateway"]
+    env |= {f"GATEWAY_{service.name.upper()}_URL": service.url for service in behind}
     env |= {helper.url_env: f"http://{HOST}:{helpers[helper.name]}" for helper in chosen.helpers}
 
     programs += [_helper(helper, helpers[helper.name], env, state) for helper in chosen.helpers]

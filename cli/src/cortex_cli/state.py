@@ -18,7 +18,7 @@ import psutil
 from cortex_cli.refusal import Refusal
 
 MARKER = "cortex-state"
-_OURS = {MARKER, "data", "logs", "redis", "keys", "keys.new", "demo", "hub.json", "hub.json.new", "hub.lock"}
+_OURS = {MARKER, "data", "logs", "redis", "keys", "keys.new", "demo", "observe", "hub.json", "hub.json.new", "hub.lock"}
 _NAME = ".cortex"  # a folder of this name is the hub's also where a service that was run by hand made it
 
 Phase = Literal["starting", "ready", "stopping"]

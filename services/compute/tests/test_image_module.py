@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 from wasmtime import Config, Engine, Module, WasmtimeError
 
-from cortex_compute.adapters.kernels import TILE_PIXELS, Kernels, load_module
+from cortex_compute.adapters.kernels import TILE_PIXELS, Kernels, SelfTest, load_module
 from cortex_compute.domain import Operation
 from cortex_core.wasm import Limits, WasmModule, WasmOutOfMemory, WasmTrapped
 
@@ -136,7 +136,7 @@ class AllocatorMachine(RuleBasedStateMachine):
     """The guest's allocator against the host's list: buffers keep their content, what is given back is used again."""
 
     PAGES = 8
-    MODULE = WasmModule(CODE, limits=Limits(memory_pages=PAGES))
+    MODULE = WasmModule(CODE, limits=Limits(memory_pages=PAGES, deadline=60.0))  # a busy machine is not a failure
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,3 +176,17 @@ class AllocatorMachine(RuleBasedStateMachine):
 
 AllocatorMachine.TestCase.settings = settings(deadline=None, max_examples=40, stateful_step_count=30)
 TestAllocator = AllocatorMachine.TestCase
+
+
+def test_the_self_test_gets_over_a_trap() -> None:
+    """A container that was paused, or had no processor for 0.2 s, traps: once it was never ready again."""
+    self_test = SelfTest(load_module())
+    kernels = self_test._kernels
+    assert kernels is not None
+    with pytest.raises(WasmTrapped):
+        kernels._instance.call(Operation.GRAYSCALE.value, 0x7FFF0000, 1 << 20)
+    with pytest.raises(WasmTrapped, match="trapped before"):
+        self_test()
+
+    self_test()
+    self_test()

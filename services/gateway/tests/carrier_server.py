@@ -46,6 +46,12 @@ class Hearing:
         self.heard.append("completed")
         self.over.set()
 
+    def arrived(self, head: Head, body: bytes) -> None:
+        self.answered(head)
+        if body:
+            self.received(body)
+        self.completed()
+
     def failed(self, error: CortexError) -> None:
         assert not self.over.is_set()
         self.heard.append("failed")

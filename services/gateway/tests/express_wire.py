@@ -46,6 +46,31 @@ async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         writer.write(OK)
 
 
+def breaking(answer: bytes) -> Handler:
+    """It says so much to the first who asks, and hangs up."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    return handler
+
+
+class Silent:
+    """It says nothing, and notices who leaves."""
+
+    def __init__(self) -> None:
+        self.asked, self.left = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.asked.set()
+        await reader.read()
+        self.left.set()
+
+
 @asynccontextmanager
 async def connected(client: Any, **options: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection("127.0.0.1", client._base_url.port, **options)

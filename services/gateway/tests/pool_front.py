@@ -25,7 +25,7 @@ class Front:
         self.metrics = metrics
 
     def figure(self, name: str, **labels: str) -> float | None:
-        return self.metrics.value(name, service="order", **labels)
+        return self.metrics.value(name, upstream="order", **labels)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .express_wire import LIST, OK, answering, connected, express, head_of, service, whole
+from .express_wire import LIST, OK, Silent, answering, breaking, connected, express, head_of, service, whole
 
 
 class TestPipelines:
@@ -72,14 +72,10 @@ class TestHowItEnds:
             assert await express(client) == 1
 
     async def test_an_old_client_is_not_told_that_half_an_answer_is_whole(self, start_express: Any) -> None:
-        async def breaking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-            await writer.drain()
-            writer.close()
+        broken = breaking(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
 
         async with (
-            service(breaking) as storage,
+            service(broken) as storage,
             start_express(storage=storage) as client,
             connected(client) as (reader, writer),
         ):
@@ -91,14 +87,10 @@ class TestHowItEnds:
         "framing", [b"Content-Length: 10\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"]
     )
     async def test_an_answer_that_breaks_off_breaks_off_here(self, start_express: Any, framing: bytes) -> None:
-        async def breaking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\n" + framing)
-            await writer.drain()
-            writer.close()
+        broken = breaking(b"HTTP/1.1 200 OK\r\n" + framing)
 
         async with (
-            service(breaking) as storage,
+            service(broken) as storage,
             start_express(storage=storage) as client,
             connected(client) as (reader, writer),
         ):
@@ -111,13 +103,9 @@ class TestHowItEnds:
     async def test_one_that_was_to_be_compressed_and_is_not_whole_is_a_problem(self, start_express: Any) -> None:
         """Nothing of it has gone out, so that the truth can be said."""
 
-        async def breaking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9000\r\n\r\n" + b"a" * 5000)
-            await writer.drain()
-            writer.close()
+        broken = breaking(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9000\r\n\r\n" + b"a" * 5000)
 
-        async with service(breaking) as storage, start_express(storage=storage) as client:
+        async with service(broken) as storage, start_express(storage=storage) as client:
             async with connected(client) as (reader, writer):
                 writer.write(LIST.replace(b"\r\n\r\n", b"\r\nAccept-Encoding: gzip\r\n\r\n"))
                 status, body = await whole(reader)
@@ -127,14 +115,10 @@ class TestHowItEnds:
             assert await express(client) == 2
 
     async def test_an_answer_until_close_is_chunked_for_the_client(self, start_express: Any) -> None:
-        async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\nabc")
-            await writer.drain()
-            writer.close()
+        broken = breaking(b"HTTP/1.1 200 OK\r\n\r\nabc")
 
         async with (
-            service(closing) as storage,
+            service(broken) as storage,
             start_express(storage=storage) as client,
             connected(client) as (reader, writer),
         ):
@@ -146,35 +130,23 @@ class TestHowItEnds:
 class TestWhoeverLeaves:
     @pytest.mark.parametrize("reset", [False, True])
     async def test_a_client_that_leaves_ends_the_services_part(self, start_express: Any, reset: bool) -> None:
-        asked, left = asyncio.Event(), asyncio.Event()
-
-        async def storage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            asked.set()
-            await reader.read()
-            left.set()
+        storage = Silent()
 
         async with service(storage) as address, start_express(storage=address) as client:
             async with connected(client) as (_, writer):
                 writer.write(LIST)
-                await asyncio.wait_for(asked.wait(), 10)
+                await asyncio.wait_for(storage.asked.wait(), 10)
                 if reset:
                     taken = writer.get_extra_info("socket")
                     taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                     writer.transport.abort()
-            await asyncio.wait_for(left.wait(), 10)
+            await asyncio.wait_for(storage.left.wait(), 10)
             async with client.get("/metrics") as page:
                 assert 'route="/api/storage/files",service="gateway",status="499"} 1.0' in await page.text()
 
     async def test_a_client_that_sends_no_more_has_left(self, start_express: Any) -> None:
         """As in the application's lane: a connection that is half closed is closed."""
-        asked, left = asyncio.Event(), asyncio.Event()
-
-        async def storage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            asked.set()
-            await reader.read()
-            left.set()
+        storage = Silent()
 
         async with (
             service(storage) as address,
@@ -182,10 +154,10 @@ class TestWhoeverLeaves:
             connected(client) as (reader, writer),
         ):
             writer.write(LIST)
-            await asyncio.wait_for(asked.wait(), 10)
+            await asyncio.wait_for(storage.asked.wait(), 10)
             writer.write_eof()
             assert await asyncio.wait_for(reader.read(), 10) == b""
-            await asyncio.wait_for(left.wait(), 10)
+            await asyncio.wait_for(storage.left.wait(), 10)
 
     async def test_draining_lets_what_is_under_way_end(self, start_express: Any) -> None:
         asked, go_on = asyncio.Event(), asyncio.Event()

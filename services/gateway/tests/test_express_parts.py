@@ -163,8 +163,13 @@ class TestIds:
 
     def test_no_two_are_the_same_nor_two_generators(self) -> None:
         ids = [Ids() for _ in range(2)]
-        assert len({one.trace() for one in ids for _ in range(500)}) == 1000
-        assert all(re.fullmatch(rb"[0-9a-f]{16}", ids[0].span()) for _ in range(100))
+        assert len({one.place() for one in ids for _ in range(500)}) == 1000
+        assert all(0 < one.span() < 1 << 64 for one in ids for _ in range(100))
+
+    def test_neither_half_of_a_place_is_zero(self) -> None:
+        ids = Ids()
+        ids._bits = lambda _: 0
+        assert (ids.place() >> 64, ids.place() & (1 << 64) - 1, ids.span()) == (1, 1, 1)
 
 
 class TestRecords:
@@ -194,7 +199,7 @@ class TestRecords:
     async def test_one_span_a_request_tells_its_route_and_service(
         self, start_express: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from cortex_core.chassis import app as chassis
+        from cortex_core.chassis import assembly as chassis
         from cortex_core.observability.exporters import InMemoryExporter
 
         exporter = InMemoryExporter()

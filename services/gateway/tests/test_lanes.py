@@ -109,6 +109,17 @@ async def test_every_answer_is_the_same_in_both_lanes(
         assert ours == theirs
 
 
+async def test_what_a_service_tells_the_cache_is_not_its_clients_where_there_is_none(
+    start_express: Any, start_asgi: Any, recorder: Any
+) -> None:
+    for start in (start_express, start_asgi):
+        services = {name: recorder(*ANSWERS["says a lot"]) for name in ("order", "storage")}
+        async with start({"cache_bytes": 0}, **services) as client:
+            for path in ("/api/storage/files", "/api/orders/ord_1"):
+                status, headers, _ = await said(client, "GET", path)
+                assert (status, "cache-tag" in headers, "set-cookie" in headers) == (200, False, True)
+
+
 MISSES: Final[list[tuple[str, dict[str, str]]]] = [
     ("/api/orders", {}),
     ("/api/orders?limit=2&cursor=%2F", {}),

@@ -277,9 +277,7 @@ class TestManyAtOnce:
 
     async def test_a_second_one_meanwhile_is_told_to_ask_again(self, api: Any, settings: Settings) -> None:
         with closing(connected(settings)) as other:
-            await asyncio.to_thread(
-                other.execute, "BEGIN IMMEDIATE"
-            )  # whoever is first has to wait for a turn to write
+            await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")  # whoever is first waits for a turn to write
             both = {asyncio.create_task(api.place(KEY)) for _ in range(2)}
             done, waiting = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             foreign = await api.place(KEY, customerId="cus_2")

@@ -76,7 +76,7 @@ class Service:
 @pytest.fixture
 def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
-    monkeypatch.setattr("cortex_core.chassis.app._exporter", lambda _: exporter)
+    monkeypatch.setattr("cortex_core.chassis.assembly._exporter", lambda _: exporter)
     monkeypatch.setattr(exporter, "shutdown", lambda: None)  # outlives a restart
     return exporter
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from cortex_core.chassis import Config, ProtectedRoute, create_app, make_internal_tokens, requires, service_config
 from cortex_core.chassis.authentication import fetching, make_authenticator
-from cortex_core.chassis.telemetry import RequestSpan
+from cortex_core.chassis.telemetry import RequestTelemetry
 from cortex_core.events import MemoryEventBus
 from cortex_core.kernel import Principal, current, use_context
 from cortex_core.kernel.clock import SystemClock
@@ -262,7 +262,9 @@ async def test_a_span_names_who_asks_and_not_his_address() -> None:
     kim = Principal("kim", method="jwt", email="canary@x.test")
     for principal in (kim, Principal("anonymous")):
         with use_context(principal=principal):
-            await RequestSpan(app, tracer)({"type": "http", "method": "GET", "path": "/"}, None, send)  # type: ignore[arg-type]
+            await RequestTelemetry(app, tracer, lambda _: None)(
+                {"type": "http", "method": "GET", "path": "/"}, None, send
+            )  # type: ignore[arg-type]
     await tracer.aclose()
 
     named, nobody = ({**span.attributes} for span in exporter.spans)

@@ -229,6 +229,7 @@ class TestCircuit:
 
         await asyncio.gather(*(hurried() for _ in range(25)))
 
+        service.hangs = 0  # on a busy machine some of them have run out of time before they reached it
         assert (await client.request("POST", url)).status == 200
 
 

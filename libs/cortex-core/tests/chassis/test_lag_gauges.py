@@ -8,7 +8,7 @@ from typing import Any
 
 from cortex_contracts import CATALOG, OrderCreated
 from cortex_core.chassis import Config, Platform, consume, create_app, hear, on
-from cortex_core.chassis.app import make_platform
+from cortex_core.chassis.assembly import make_platform
 from cortex_core.chassis.lag import EVERY, LagGauges
 from cortex_core.events import BusUnavailable, ConsumerPolicy, MemoryEventBus
 from cortex_core.observability import MetricsCollector

@@ -1,6 +1,7 @@
 """The outbox joined to the bus: what reaches it, and what the service tells about it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -163,6 +164,18 @@ async def test_a_relay_that_cannot_deliver_is_degraded_and_counts_why(
         await eventually(lambda: bus.ids == ["e1"])
         await eventually(lambda: figure("cortex_hub_outbox_pending") == 0)
         assert (await health(platform))["status"] == "up"
+
+
+async def test_a_bus_that_is_away_is_told_with_the_setting_it_hangs_on(
+    store: MemoryEventStore, platform: Platform, bus: Bus, figure: Figure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whichever loop meets it: a service that subscribes to nothing has this one alone."""
+    bus.down = True
+    async with running(store, platform):
+        await eventually(lambda: figure("cortex_relay_errors_total", stage="look"))
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["setting"] for line in lines if line["event"] == "relay waits"] == ["CORTEX_REDIS_URL"]
 
 
 async def test_messages_that_are_late_degrade_where_nothing_fails(

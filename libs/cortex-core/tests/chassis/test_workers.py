@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -66,6 +66,8 @@ if __name__ == "__main__":
 class Service:
     """The program, with `--workers`; its log's lines once it has ended."""
 
+    started: ClassVar[list["Service"]] = []
+
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         program = folder / "tea.py"
         program.write_text(PROGRAM)
@@ -82,6 +84,7 @@ class Service:
                 stderr=subprocess.PIPE,
                 text=True,
             )
+        Service.started.append(self)
 
     def ask(self, path: str) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -122,12 +125,19 @@ def until(true: Callable[[], bool], what: str) -> None:
     raise AssertionError(f"never: {what}")
 
 
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """However a test goes: a parent that is killed takes its workers along."""
+    yield
+    while Service.started:
+        Service.started.pop().end(signal.SIGKILL)
+
+
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Service]:
+def two(tmp_path: Path) -> Service:
     service = Service(tmp_path, "--workers", "2")
     until(lambda: service.ready_workers() == 2, "two workers")
-    yield service
-    service.end(signal.SIGKILL)
+    return service
 
 
 def test_both_serve_and_either_tells_the_metrics_of_both(two: Service) -> None:

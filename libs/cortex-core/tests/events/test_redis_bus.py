@@ -157,6 +157,8 @@ async def test_a_password_and_a_database_reach_every_connection(redis_server: Re
             await nobody.publish([order_event(0)])
         assert "WRONGPASS" in raised.value.message
         assert "wrong" not in raised.value.message
+        with pytest.raises(BusUnavailable, match=r"^Redis refuses the user or the password$"):
+            await nobody.log.topics()
         await nobody.aclose()
 
         other = RedisEventBus(f"{there}/0")

@@ -9,7 +9,7 @@ from cortex_core.events.redis import writer as rules
 from cortex_core.events.redis.commands import packed
 from cortex_core.events.redis.link import Refused
 
-from .writing import NOSCRIPT, WELL, Server, begun, connected, make_writer, turns
+from .writing import NOSCRIPT, WELL, Server, begun, connected, flooded, goes_well, make_writer, turns
 
 
 async def test_without_a_connection_callers_are_told_that_nothing_was_sent() -> None:
@@ -23,20 +23,13 @@ async def test_without_a_connection_callers_are_told_that_nothing_was_sent() -> 
     assert (raised.value.attempted, raised.value.retryable) == (False, True)
     assert "nobody" not in raised.value.message
     server.refuses = None
-    call = begun(writer, b"2")
-    await turns()
-    server.reply(b"", WELL)
-    await call
-    await writer.aclose()
+    await goes_well(server, writer, dials=2)
 
 
 async def test_who_has_no_reply_when_the_connection_breaks_is_told_and_who_was_not_sent_goes_over_the_next() -> None:
     server = Server()
     writer = await connected(server)
-    sent = []
-    for number in range(rules.IN_FLIGHT):
-        sent.append(begun(writer, b"%d" % number))
-        await turns()
+    sent = await flooded(writer)
     queued = begun(writer, b"queued")
     await turns()
 
@@ -65,21 +58,13 @@ async def test_a_redis_that_does_not_answer_is_left_in_time() -> None:
 
     assert raised.value.attempted
     assert server.connection.aborted
-    call = begun(writer, b"2")
-    await turns()
-    assert server.dials == 2
-    server.reply(b"", WELL)
-    await call
-    await writer.aclose()
+    await goes_well(server, writer, dials=2)
 
 
 async def test_what_waits_behind_others_for_too_long_was_never_sent() -> None:
     server = Server(timeout=0.03)
     writer = await connected(server)
-    sent = []
-    for number in range(rules.IN_FLIGHT):
-        sent.append(begun(writer, b"%d" % number))
-        await turns()
+    sent = await flooded(writer)
     waits = begun(writer, b"waits")
     server.hangs = True  # no second connection could take it
 
@@ -92,10 +77,7 @@ async def test_what_waits_behind_others_for_too_long_was_never_sent() -> None:
 async def test_a_script_that_redis_forgot_is_taught_again_and_the_order_is_kept() -> None:
     server = Server()
     writer = await connected(server)
-    calls = []
-    for number in range(rules.IN_FLIGHT + 1):
-        calls.append(begun(writer, b"%d" % number))
-        await turns()
+    calls = await flooded(writer, rules.IN_FLIGHT + 1)
 
     server.reply(NOSCRIPT, NOSCRIPT)
     await turns()
@@ -144,12 +126,7 @@ async def test_a_server_that_is_no_master_is_left_for_the_one_the_name_leads_to_
         await call
     assert raised.value.retryable
     assert server.connection.aborted
-    again = begun(writer, b"1")
-    await turns()
-    assert server.dials == 2
-    server.reply(b"", WELL)
-    await again
-    await writer.aclose()
+    await goes_well(server, writer, dials=2)
 
 
 async def test_bytes_that_nobody_can_read_end_the_connection() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from cortex_core.events.redis.commands import Mark
-from cortex_core.events.redis.writer import Writer
+from cortex_core.events.redis.writer import IN_FLIGHT, Writer
 
 WELL: list[Any] = [[], []]
 NOSCRIPT = RuntimeError("NOSCRIPT No matching script")
@@ -123,3 +123,22 @@ async def connected(server: Server, told: Told | None = None) -> Writer:
     await first
     server.connection.commands.clear()
     return writer
+
+
+async def flooded(writer: Writer, count: int = IN_FLIGHT) -> list[asyncio.Task[None]]:
+    """So many publications, each sent (or waiting) by itself: `0`, `1` …"""
+    calls = []
+    for number in range(count):
+        calls.append(begun(writer, b"%d" % number))
+        await turns()
+    return calls
+
+
+async def goes_well(server: Server, writer: Writer, *, dials: int) -> None:
+    """The next publication, over the connection that was made as the `dials`th; then the writer is closed."""
+    call = begun(writer, b"next")
+    await turns()
+    assert server.dials == dials
+    server.reply(b"", WELL)
+    await call
+    await writer.aclose()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cortex_core.chassis.telemetry import _text
 from cortex_core.observability import Logger
 
 CANARY = "canary-7f3a-must-not-be-seen"
@@ -69,3 +70,17 @@ def test_an_api_key_is_known_by_its_shape_wherever_it_stands(lines: Any) -> None
 
     assert "canary" not in lines.getvalue()
     assert '"path":"/api/keys/[redacted]/rotate","short":"ck_0"' in lines.getvalue()
+
+
+@pytest.mark.parametrize("before", ["/", "?a=", "%20", "%2f", "ST_", "_"])
+def test_a_static_token_is_too_and_no_longer_word_is(lines: Any, before: str) -> None:
+    token = "st_" + "A1b2" * 8
+    Logger.get("orders").info("request", path=f"/api/orders{before}{token}/rotate", short=token[:-1], id=f"cu{token}")
+
+    assert f'"path":"/api/orders{before}[redacted]/rotate","short":"{token[:-1]}"' in lines.getvalue()
+    assert f'"id":"cu{token}"' in lines.getvalue()
+
+
+@pytest.mark.parametrize("secret", ["st_" + "A1b2" * 8, f"ck_{'0' * 32}_canary"])
+def test_the_access_lines_short_way_knows_them_too(secret: str) -> None:
+    assert [_text(secret), _text(f"/api/{secret}/x")] == ['"[redacted]"', '"/api/[redacted]/x"']

@@ -15,9 +15,15 @@ from cortex_core.observability.metrics_of_workers import share_metrics
 folder, place, requests, connections, lag = Path(sys.argv[1]), *map(int, sys.argv[2:])
 share_metrics(folder, place)
 
+from prometheus_client.core import GaugeMetricFamily
 from cortex_core.observability import MetricsCollector
 
+class Harvest:
+    def collect(self):
+        yield GaugeMetricFamily("tea_harvest", "Read anew at each scrape, from where all workers find it", 12)
+
 metrics = MetricsCollector()
+metrics.show(Harvest())
 metrics.create_counter("tea_requests_total", "Requests", ("route",)).labels(route="/tea").inc(requests)
 metrics.create_histogram("tea_seconds", "Duration", buckets=(0.1, 1.0)).observe(0.05 if requests % 2 else 0.5)
 metrics.create_gauge("tea_connections", "Connections").set(connections)
@@ -50,6 +56,15 @@ class Worker:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
+
+
+def test_what_is_read_anew_at_each_scrape_is_told_once(folder: Path) -> None:
+    first, second = Worker(folder, 0), Worker(folder, 1)
+
+    assert first.told["tea_harvest"] == second.told["tea_harvest"] == "12.0"
+
+    first.end()
+    second.end()
 
 
 def test_whoever_is_asked_tells_of_all(folder: Path) -> None:

@@ -3,6 +3,12 @@
 import asyncio
 import io
 import json
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
 
 from cortex_core.kernel import TraceContext
 from cortex_core.observability import Logger, Tracer, configure_logging
@@ -14,27 +20,116 @@ class TestLines:
         stream = io.StringIO()
         configure_logging(service="test", stream=stream)
         try:
-            log = Logger.get("here")
+            lines = Logger.get("here").lines("info", "asked")
             for number in range(3):
-                log.often("info", "asked", f'"number":{number}')
+                lines.write(f'"number":{number}')
             assert stream.getvalue() == ""
             await asyncio.sleep(0)
         finally:
             configure_logging(service="test")
 
-        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-        assert [line["number"] for line in lines] == [0, 1, 2]
-        assert list(lines[0]) == ["time", "level", "event", "service", "logger", "number"]
-        assert (lines[0]["level"], lines[0]["event"], lines[0]["logger"]) == ("info", "asked", "here")
+        found = [json.loads(line) for line in stream.getvalue().splitlines()]
+        assert [line["number"] for line in found] == [0, 1, 2]
+        assert list(found[0]) == ["time", "level", "event", "service", "logger", "number"]
+        assert (found[0]["level"], found[0]["event"], found[0]["logger"]) == ("info", "asked", "here")
+
+    def test_it_names_the_service_of_the_moment(self) -> None:
+        stream, lines = io.StringIO(), Logger.get("here").lines("info", "asked")
+        try:
+            for service in ("one", "two"):
+                configure_logging(service=service, stream=stream)
+                lines.write('"a":1')
+        finally:
+            configure_logging(service="test")
+
+        assert [json.loads(line)["service"] for line in stream.getvalue().splitlines()] == ["one", "two"]
+
+    async def test_the_system_is_asked_for_the_loop_once_a_turn(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked, get = [], asyncio.get_running_loop
+        monkeypatch.setattr(asyncio, "get_running_loop", lambda: asked.append(1) or get())  # type: ignore[func-returns-value]
+        configure_logging(service="test", stream=io.StringIO())
+        try:
+            for _ in range(100):
+                Logger.get("here").lines("info", "asked").write('"a":1')
+            assert len(asked) == 1
+            await asyncio.sleep(0)
+        finally:
+            configure_logging(service="test")
+
+    async def test_a_turn_that_says_much_does_not_hold_it_all(self) -> None:
+        stream = io.StringIO()
+        configure_logging(service="test", stream=stream)
+        try:
+            for _ in range(2000):
+                Logger.get("here").lines("info", "asked").write('"a":1')
+            assert 1000 < stream.getvalue().count("\n") <= 2000
+            await asyncio.sleep(0)
+        finally:
+            configure_logging(service="test")
+        assert stream.getvalue().count("\n") == 2000
+
+    def test_a_loop_that_ended_early_takes_no_line_along(self) -> None:
+        stream = io.StringIO()
+        configure_logging(service="test", stream=stream)
+        try:
+            for number in range(2):
+                loop = asyncio.new_event_loop()
+
+                def say(number: int, loop: asyncio.AbstractEventLoop) -> None:
+                    Logger.get("here").lines("info", "asked").write(f'"number":{number}')
+                    loop.stop()
+
+                loop.call_soon(say, number, loop)
+                loop.run_forever()
+                if number:
+                    loop.call_soon(loop.stop)
+                    loop.run_forever()
+                loop.close()
+        finally:
+            configure_logging(service="test")
+
+        assert [json.loads(line)["number"] for line in stream.getvalue().splitlines()] == [0, 1]
+
+    def test_what_waits_at_the_end_of_the_process_is_written(self) -> None:
+        ends = """
+            import asyncio, sys
+            from cortex_core.observability import Logger, configure_logging
+            configure_logging(service="test")
+            loop = asyncio.new_event_loop()
+            loop.call_soon(lambda: (Logger.get("here").lines("info", "asked").write('"a":1'), sys.exit()))
+            loop.run_forever()
+        """
+        said = subprocess.run([sys.executable, "-c", textwrap.dedent(ends)], stdout=subprocess.PIPE, check=True)
+
+        assert json.loads(said.stdout)["event"] == "asked"
+
+    def test_lines_of_several_threads_are_all_there_once(self) -> None:
+        stream = io.StringIO()
+        configure_logging(service="test", stream=stream)
+
+        def say(first: int) -> None:
+            for number in range(first, first + 1000):
+                Logger.get("here").lines("info", "asked").write(f'"number":{number}')
+
+        threads = [threading.Thread(target=say, args=(first,)) for first in (0, 1000, 2000)]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            configure_logging(service="test")
+
+        assert sorted(json.loads(line)["number"] for line in stream.getvalue().splitlines()) == list(range(3000))
 
     def test_without_a_loop_it_comes_at_once_and_what_is_not_heard_never(self) -> None:
         stream = io.StringIO()
         configure_logging(service="test", level="warning", stream=stream)
         try:
-            log = Logger.get("here")
-            log.often("info", "asked", '"a":1')
-            assert (log.hears("info"), log.hears("warning"), stream.getvalue()) == (False, True, "")
-            log.often("warning", "asked", '"a":1')
+            info, warning = [Logger.get("here").lines(level, "asked") for level in ("info", "warning")]
+            info.write('"a":1')
+            assert (info.heard, warning.heard, stream.getvalue()) == (False, True, "")
+            warning.write('"a":1')
             assert stream.getvalue().endswith('"a":1}\n')
         finally:
             configure_logging(service="test")

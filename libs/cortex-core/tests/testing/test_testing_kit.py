@@ -2,12 +2,13 @@
 
 import asyncio
 import socket
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cortex_core.kernel.clock import Clock
-from cortex_core.testing import FakeClock, eventually, free_port
+from cortex_core.testing import FakeClock, eventually, free_port, free_row
 
 
 async def test_time_stands_still_until_it_is_advanced() -> None:
@@ -116,6 +117,24 @@ async def test_time_does_not_go_back() -> None:
 def test_a_start_without_an_offset_is_refused() -> None:
     with pytest.raises(ValueError, match="no UTC offset"):
         FakeClock(start=datetime(2026, 1, 1))  # noqa: DTZ001 - the very thing that is refused
+
+
+def test_a_row_of_free_ports_can_be_listened_on() -> None:
+    first = free_row(3)
+    with ExitStack() as stack:
+        for port in range(first, first + 3):
+            stack.enter_context(socket.create_server(("127.0.0.1", port)))
+
+
+def test_a_row_with_a_taken_port_in_it_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cortex_core.testing import ports
+
+    first = free_row(4)
+    with socket.create_server(("127.0.0.1", first + 1)):
+        found = iter([first, first + 2])
+        monkeypatch.setattr(ports._random, "choice", lambda _: next(found))
+
+        assert free_row(2) == first + 2
 
 
 def test_a_free_port_can_be_listened_on() -> None:

@@ -8,7 +8,6 @@ from typing import Final
 from fastapi import FastAPI
 
 from cortex_analytics import api
-from cortex_analytics.adapters.exporter import exporting
 from cortex_analytics.adapters.exposition import PrometheusExposition
 from cortex_analytics.adapters.sql import SqlLedger
 from cortex_analytics.consumers import CONSUMERS
@@ -23,7 +22,7 @@ from cortex_analytics.usecases import (
     ShowFigures,
     UseCases,
 )
-from cortex_core.chassis import Platform, create_app, trimming
+from cortex_core.chassis import Platform, create_app, exporting, trimming
 from cortex_core.events import EventBus
 from cortex_core.eventsourcing.sql import open_event_store
 from cortex_core.kernel import Clock
@@ -44,6 +43,7 @@ async def running(platform: Platform, settings: Settings, *, ledger: Ledger | No
                     export,
                     host=settings.exporter_host,
                     port=settings.exporter_port,
+                    variable=settings.variable("exporter_port"),
                     logger=platform.logger,
                     shared=settings.server_workers > 1,
                 )

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from cortex_compute import api
 from cortex_compute.adapters.announcements import BusAnnouncements
-from cortex_compute.adapters.kernels import Kernels, load_module
+from cortex_compute.adapters.kernels import SelfTest, load_module
 from cortex_compute.adapters.processor import ImageProcessor, Job
 from cortex_compute.adapters.threads import ThreadWorkshop
 from cortex_compute.domain import ProcessedImage
@@ -31,10 +31,10 @@ async def running(
     """Opens what the service stands on, closes it in reverse. `work` replaces what a worker does with a job."""
     async with AsyncExitStack() as stack:
         module = await asyncio.to_thread(load_module)
-        kernels = Kernels(module)  # this thread's: the check runs on the loop, for the 20 µs it takes
+        self_test = SelfTest(module)  # this thread's: it runs on the loop, for the 20 µs it takes
 
         async def wasm() -> dict[str, Any]:
-            kernels.check()
+            self_test()
             return {"exports": module.exports}
 
         platform.health.register("wasm", wasm)

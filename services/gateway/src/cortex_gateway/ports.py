@@ -98,7 +98,8 @@ class Departure(NamedTuple):
     `length`: bytes of the body to come; None where nobody knows. `timeout` in seconds as in `Route`; `deadline` is a
     reading of the loop's clock, after which nobody waits, None where there is none; `streams`: the service is told no
     deadline of the route's, and a longer body goes out as it comes (chunked, without a length); any other is sent when
-    it is whole. `retry`: may be sent a second time where no answer began.
+    it is whole. `retry`: may be sent a second time where no answer began. `echo`: a header line, from the line end
+    before it to its own, that is left out where the service says it back: equal answers are then seen to be equal.
     """
 
     service: Service
@@ -111,6 +112,7 @@ class Departure(NamedTuple):
     streams: bool = False
     retry: bool = False
     budget: float | None = None
+    echo: bytes = b""
 
 
 class Head(NamedTuple):
@@ -136,6 +138,11 @@ class Receiver(Protocol):
 
     def completed(self) -> None:
         """The answer was whole. Its connection is no longer this exchange's."""
+        ...
+
+    def arrived(self, head: Head, body: bytes) -> None:
+        """`answered`, `received` (where there is a body) and `completed` at once: an answer that came whole. `head` is
+        the same object for answers whose heads are the same."""
         ...
 
     def failed(self, error: CortexError) -> None:

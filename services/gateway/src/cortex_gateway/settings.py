@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -9,6 +11,8 @@ from pydantic_settings import NoDecode
 
 from cortex_core.asgi import ClientAddress, CorsPolicy
 from cortex_core.chassis import Config, development, service_config
+from cortex_core.chassis.settings import parsed
+from cortex_core.security.static_tokens import StaticTokens, parse_static_tokens
 
 _PLAN = re.compile(r"([a-z0-9][a-z0-9._-]{0,31})\s*=\s*([0-9]{1,10})/(s|min|h)", re.ASCII)
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -44,6 +48,9 @@ class Settings(Config):
         default=20, ge=0, le=10**9, description="Credentials refused, per client address; 0: no limit."
     )
     rate_limit_store: Literal["redis", "memory"] = "redis"
+    static_tokens: Path | None = Field(
+        default=None, description="Tokens known without any store, a JSON file: docs/guides/authentication.md."
+    )
     replicas: int = Field(default=1, ge=1, le=10_000, description="Each counts its share while Redis is away.")
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Networks whose `proxy_header` is believed, by commas."
@@ -62,6 +69,13 @@ class Settings(Config):
     compression_threshold: int = Field(default=1024, ge=0, description="Bytes from which an answer is compressed.")
     cache_bytes: int = Field(default=32 << 20, ge=0, description="Bytes of answers kept; 0: no cache.")
 
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="`/metrics` on a port of its own, and not on the public one. 0: there, but nowhere in production.",
+    )
+
     console: bool = Field(default=True, description="The web console at `/`.")
     grafana_url: str | None = Field(default=None, pattern=_PLACE, description="Linked from the console.")
     prometheus_url: str | None = Field(default=None, pattern=_PLACE, description="Linked from the console.")
@@ -78,6 +92,37 @@ class Settings(Config):
     def _are_plans(cls, value: Any) -> Any:
         return _plans(value) if isinstance(value, str) else value
 
+    def ways_to_know(self) -> dict[str, object]:
+        return {**super().ways_to_know(), "GATEWAY_STATIC_TOKENS": self.static_tokens}
+
+    @field_validator("static_tokens", mode="before")
+    @classmethod
+    def _no_place_is_unset(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @model_validator(mode="after")
+    def _static_tokens_fit(self) -> Self:
+        tokens = self.known_tokens()
+        if tokens is None:
+            return self
+        if self.internal_signing_key is None:
+            raise ValueError(
+                "GATEWAY_STATIC_TOKENS needs CORTEX_INTERNAL_SIGNING_KEY: services know such a token by our word alone"
+            )
+        for number, principal in enumerate(tokens.principals, 1):
+            if principal.tenant not in self.tenants:
+                raise ValueError(f"GATEWAY_STATIC_TOKENS: token {number}: its tenant is not one of CORTEX_TENANTS")
+            if principal.plan is not None and principal.plan not in self.plans:
+                raise ValueError(f"GATEWAY_STATIC_TOKENS: token {number}: its plan is not one of GATEWAY_PLANS")
+        return self
+
+    def known_tokens(self) -> StaticTokens | None:
+        """Read now. Raises ValueError."""
+        if self.static_tokens is None:
+            return None
+        parse = partial(parse_static_tokens, development=self.env != "production")
+        return parsed("GATEWAY_STATIC_TOKENS", self.static_tokens, parse)
+
     @model_validator(mode="after")
     def _several_workers_count_together(self) -> Self:
         if self.rate_limit_store == "memory" and self.server_workers > 1:
@@ -89,6 +134,17 @@ class Settings(Config):
         if self.default_plan not in self.plans:
             raise ValueError(f"GATEWAY_DEFAULT_PLAN must be one of GATEWAY_PLANS: {', '.join(self.plans)}")
         return self
+
+    @model_validator(mode="after")
+    def _figures_have_a_port_of_their_own(self) -> Self:
+        if self.metrics_port and self.metrics_port == self.port:
+            raise ValueError("GATEWAY_METRICS_PORT must be another than GATEWAY_PORT, which is the world's")
+        return self
+
+    @property
+    def shows_metrics(self) -> bool:
+        """In production this port is the world's, which has no business with our figures."""
+        return self.env != "production" and not self.metrics_port
 
     @property
     def shows_policy(self) -> bool:

@@ -55,11 +55,13 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Passes a request to the service its route names, and the answer back."""
+    """Passes a request to the service its route names, and the answer back. `withheld` are the names of headers of an
+    answer that its client does not see, whatever stands between."""
 
     routes: RouteTable
     upstreams: Upstreams
     tokens: InternalTokens | None = None
+    withheld: frozenset[bytes] = frozenset()
 
     def route(self, method: str, path: str) -> Route:
         """Raises RouteNotFound, MethodNotAllowed."""

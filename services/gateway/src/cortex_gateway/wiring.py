@@ -15,7 +15,7 @@ from cortex_core.asgi.compression import Precompressed
 from cortex_core.asgi.http_cache import Filler
 from cortex_core.asgi.rate_limit import EXEMPT
 from cortex_core.asgi.types import Scope
-from cortex_core.chassis import Edge, LimiterReporter, Limits, Platform, create_app, make_internal_tokens
+from cortex_core.chassis import Edge, LimiterReporter, Limits, Platform, create_app, exporting, make_internal_tokens
 from cortex_core.events import EventBus
 from cortex_core.kernel import Clock
 from cortex_core.kernel.clock import SystemClock
@@ -68,10 +68,10 @@ async def running(
         addresses, tracer=platform.tracer, clock=platform.clock, resilience=platform.resilience, hooks=reporter
     )
     tokens = make_internal_tokens(settings, platform.clock)
-    async with upstreams.opened():
+    async with upstreams.opened(), _metrics_elsewhere(platform, settings):
         reporter.show(upstreams.pool.services)
         use = UseCases(
-            forward=Forward(_TABLE, upstreams, tokens),
+            forward=Forward(_TABLE, upstreams, tokens, kept.withheld),
             forward_socket=ForwardSocket(_SOCKETS, upstreams, tokens),
             report_health=ReportHealth.of(platform.health, upstreams, platform.clock),
             describe_api=DescribeApi(
@@ -82,6 +82,31 @@ async def running(
         )
         opened(use, upstreams.pool)
         yield use
+
+
+@asynccontextmanager
+async def _metrics_elsewhere(platform: Platform, settings: Settings) -> AsyncIterator[None]:
+    """`/metrics` on its own port, where there is one: for Prometheus, and not for the world."""
+    if not settings.metrics_port:
+        if not settings.shows_metrics:
+            platform.logger.info("figures are not served", setting=settings.variable("metrics_port"))
+        yield
+        return
+
+    async def metrics() -> str:
+        return platform.metrics.to_prometheus_format()
+
+    exporter = exporting(
+        metrics,
+        host=settings.host,
+        port=settings.metrics_port,
+        variable=settings.variable("metrics_port"),
+        logger=platform.logger,
+        shared=settings.server_workers > 1,
+    )
+    async with exporter as serves:
+        platform.health.register("exporter", serves, critical=False)
+        yield
 
 
 def make_key_desk(platform: Platform, settings: Settings) -> KeyDesk | None:
@@ -267,6 +292,9 @@ def build(
         tls_in_front=settings.tls_in_front,
         description="The way in: every service's API under one address.",
     )
+    tokens = settings.known_tokens()
+    if tokens is not None:
+        app.state.platform.authenticator.accept_static(tokens)
     # Before FastAPI's own, which cannot wait for what it would have to ask the services.
     app.router.routes.insert(0, StarletteRoute("/openapi.json", api.openapi, include_in_schema=False))
     if settings.console:

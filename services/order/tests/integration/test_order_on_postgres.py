@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from sqlalchemy.engine import make_url
 
 from cortex_core.testing import Issuer, PostgresServer, eventually, free_port, serving
 from cortex_order.sandbox import Sandbox
@@ -50,13 +51,16 @@ async def command(environment: dict[str, str], *words: str) -> tuple[int | None,
 
 
 @asynccontextmanager
-async def running(environment: dict[str, str], headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientSession]:
+async def running(
+    environment: dict[str, str], headers: dict[str, str], *, until_ready: bool = True
+) -> AsyncIterator[aiohttp.ClientSession]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cortex_order.main", env=environment, stdout=asyncio.subprocess.DEVNULL
     )
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{environment['ORDER_PORT']}", headers=headers) as client:
-            await eventually(lambda: ready(client), within=30)
+            if until_ready:
+                await eventually(lambda: ready(client), within=30)
             yield client
     finally:
         process.terminate()
@@ -67,6 +71,14 @@ async def ready(client: aiohttp.ClientSession) -> bool:
     try:
         async with client.get("/health/ready") as answer:
             return answer.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
+
+
+async def waits_for(client: aiohttp.ClientSession, words: str) -> bool:
+    try:
+        async with client.get("/health/ready") as answer:
+            return answer.status == 503 and words in (await answer.json())["checks"]["start"]["error"]
     except aiohttp.ClientConnectionError:
         return False
 
@@ -84,8 +96,6 @@ async def completed(client: aiohttp.ClientSession, order_id: str) -> bool:
 async def test_orders_are_placed_paid_and_kept_over_an_outage_of_the_database(
     environment: dict[str, str], postgres_server: PostgresServer, issuer: Issuer
 ) -> None:
-    refused, words = await command(environment)
-    assert (refused, "run `cortex db upgrade`" in words) == (69, True), words
     assert (await command(environment, "db", "upgrade"))[0] == 0
 
     async with running(environment, issuer.headers(scope="orders:read orders:write")) as client:
@@ -106,13 +116,59 @@ async def test_orders_are_placed_paid_and_kept_over_an_outage_of_the_database(
             await eventually(lambda order_id=order_id: completed(client, order_id), within=20)
 
 
+async def test_a_database_without_its_tables_is_waited_for(environment: dict[str, str], issuer: Issuer) -> None:
+    headers = issuer.headers(scope="orders:read orders:write")
+    async with running(environment, headers, until_ready=False) as client:
+        await eventually(lambda: waits_for(client, "run `cortex db upgrade`"), within=30)
+        assert (await place(client))[1]["code"] == "service.starting"
+
+        only = {name: environment[name] for name in ("PATH", "CORTEX_ENV", "ORDER_DATABASE_URL")}
+        assert (await command(only, "db", "upgrade"))[0] == 0
+
+        await eventually(lambda: ready(client), within=20)
+        assert (await place(client))[0] == 201
+
+
+async def test_a_database_that_is_away_at_the_start_is_waited_for(
+    environment: dict[str, str], postgres_server: PostgresServer, issuer: Issuer
+) -> None:
+    assert (await command(environment, "db", "upgrade"))[0] == 0
+    await asyncio.to_thread(postgres_server.stop)
+    try:
+        async with running(environment, issuer.headers(scope="orders:read"), until_ready=False) as client:
+            await eventually(lambda: waits_for(client, "the database cannot be reached"), within=30)
+            await asyncio.to_thread(postgres_server.start)
+
+            await eventually(lambda: ready(client), within=20)
+    finally:
+        await asyncio.to_thread(postgres_server.start)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"password": "canary"}, "does not let us in"), ({"database": "elsewhere"}, "there is no such database")],
+)
+async def test_a_database_that_refuses_us_is_one_line_that_names_the_variable(
+    environment: dict[str, str], changes: dict[str, str], words: str
+) -> None:
+    """What is wrong in our own settings is no reason to wait: whoever mends it starts us again."""
+    url = make_url(environment["ORDER_DATABASE_URL"]).set(**changes).render_as_string(hide_password=False)
+
+    status, said = await command({**environment, "ORDER_DATABASE_URL": url})
+
+    assert (status, len(said.splitlines())) == (69, 1), said
+    assert said.startswith("order: ORDER_DATABASE_URL: ")
+    assert words in said
+    assert "canary" not in said
+
+
 async def test_a_database_out_of_reach_is_one_line_without_its_password(environment: dict[str, str]) -> None:
     url = f"postgresql+asyncpg://order:canary@127.0.0.1:{free_port()}/orders"
 
-    status, words = await command({**environment, "ORDER_DATABASE_URL": url}, "db", "upgrade")
+    status, words = await command({**environment, "ORDER_DATABASE_URL": url}, "db", "upgrade", "--wait", "0")
 
     assert (status, len(words.splitlines())) == (69, 1)
-    assert words.startswith("order: the database cannot be reached")
+    assert words.startswith("order: ORDER_DATABASE_URL: the database cannot be reached")
     assert "canary" not in words
 
 

@@ -30,6 +30,44 @@ class ResponseDetails(NamedTuple):
     complete: bool
 
 
+class Watched:
+    """One answer, watched on its way: `receive` and `send` stand in for the server's. `status` is 0 until it begins."""
+
+    __slots__ = ("_receive", "_send", "_size", "complete", "left", "status")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.status = self._size = 0
+        self.left = self.complete = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.left = True
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        kind = message["type"]
+        if kind == "http.response.body":
+            self._size += len(message.get("body", b""))
+            return self._send(message) if message.get("more_body") else self._end(message)
+        if kind == "http.response.start":
+            self.status = message["status"]
+        return self._end(message) if kind == "http.response.pathsend" else self._send(message)
+
+    async def _end(self, message: Message) -> None:
+        await self._send(message)
+        self.complete = not self.left
+
+    def details(self, scope: Scope, seconds: float) -> ResponseDetails:
+        """What happened so far, after so many seconds."""
+        method = scope["method"]
+        status = self.status or (_CLIENT_LEFT if self.left else 500)
+        size = 0 if method == "HEAD" else self._size
+        return ResponseDetails(method, scope["path"], route_of(scope), status, seconds, size, self.complete)
+
+
 class AccessLog:
     """`on_response` is called once a request, also when the application raised. If it raises itself, that is logged
     and changes nothing. Sockets pass: they may last for days."""
@@ -49,52 +87,22 @@ class AccessLog:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
-        began, status, size, left, complete = self.monotonic(), 0, 0, False, False
-
-        async def listening() -> Message:
-            nonlocal left
-            message = await receive()
-            left = left or message["type"] == "http.disconnect"
-            return message
-
-        def counting(message: Message) -> Awaitable[None]:
-            nonlocal status, size
-            kind = message["type"]
-            if kind == "http.response.start":
-                status = message["status"]
-            elif kind == "http.response.body":
-                size += len(message.get("body", b""))
-            ends = kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body"))
-            return ending(message) if ends else send(message)
-
-        async def ending(message: Message) -> None:
-            nonlocal complete
-            await send(message)
-            complete = not left
-
+        watched, began = Watched(receive, send), self.monotonic()
         try:
-            await self.app(scope, listening, counting)
+            await self.app(scope, watched.receive, watched.send)
         except asyncio.CancelledError:
-            left = True
+            watched.left = True
             raise
         finally:
-            self._tell(
-                ResponseDetails(
-                    scope["method"],
-                    scope["path"],
-                    route_of(scope),
-                    status or (_CLIENT_LEFT if left else 500),
-                    self.monotonic() - began,
-                    0 if scope["method"] == "HEAD" else size,
-                    complete,
-                )
-            )
+            tell(self.on_response, watched.details(scope, self.monotonic() - began))
 
-    def _tell(self, details: ResponseDetails) -> None:
-        try:
-            self.on_response(details)
-        except Exception:  # noqa: BLE001 - whatever a listener does wrong must not cost the client its answer
-            _log.exception("an access hook failed")
+
+def tell(on_response: Callable[[ResponseDetails], None], details: ResponseDetails) -> None:
+    """Calls the hook. Never raises."""
+    try:
+        on_response(details)
+    except Exception:  # noqa: BLE001 - whatever a listener does wrong must not cost the client its answer
+        _log.exception("an access hook failed")
 
 
 def route_of(scope: Scope) -> str:

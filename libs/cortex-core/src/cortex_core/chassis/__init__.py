@@ -1,7 +1,8 @@
 """The chassis: the only place that knows FastAPI and uvicorn. A service gives it settings, use cases and routes."""
 
 from cortex_core.chassis.actor_reporter import ActorReporter
-from cortex_core.chassis.app import create_app, make_platform, use_cases
+from cortex_core.chassis.app import create_app, use_cases
+from cortex_core.chassis.assembly import make_platform
 from cortex_core.chassis.authentication import (
     ProtectedRoute,
     make_authenticator,
@@ -14,6 +15,7 @@ from cortex_core.chassis.client import Reply, ServiceClient, outgoing_headers
 from cortex_core.chassis.consumers import Consumers, consume, hear, on
 from cortex_core.chassis.edge import Edge, LimiterReporter, Limits
 from cortex_core.chassis.entry import serve
+from cortex_core.chassis.exporter import exporting
 from cortex_core.chassis.http_protocol import ConnectionLimits, HttpProtocol, guarded, protocol_class
 from cortex_core.chassis.openapi import problems
 from cortex_core.chassis.platform import Platform
@@ -66,6 +68,7 @@ __all__ = [
     "consume",
     "create_app",
     "development",
+    "exporting",
     "guarded",
     "hear",
     "is_hurried",

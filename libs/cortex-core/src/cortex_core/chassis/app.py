@@ -4,8 +4,6 @@ Owns the order of the middleware (outermost first, as listed), the lifespan, and
 service. Next: `server.py` runs what this makes.
 """
 
-import os
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -18,7 +16,6 @@ from starlette.middleware import Middleware
 from starlette.routing import Match
 
 from cortex_core.asgi import (
-    AccessLog,
     BodyLimit,
     Decompression,
     HeaderPolicy,
@@ -30,36 +27,26 @@ from cortex_core.asgi import (
     by_client,
 )
 from cortex_core.asgi.types import Scope
-from cortex_core.chassis.api_keys import accepting_keys, make_key_parts
-from cortex_core.chassis.authentication import make_authenticator
-from cortex_core.chassis.background import Background
-from cortex_core.chassis.client import ServiceClient
+from cortex_core.chassis.api_keys import accepting_keys
+from cortex_core.chassis.assembly import make_platform
 from cortex_core.chassis.consumers import Consumers, attach
 from cortex_core.chassis.deadline import OnTime
 from cortex_core.chassis.docs import ASSETS, HEADERS, docs, docs_assets
-from cortex_core.chassis.drain import Drain
 from cortex_core.chassis.edge import Edge
+from cortex_core.chassis.explaining import with_its_variable
 from cortex_core.chassis.lag import LagGauges
 from cortex_core.chassis.openapi import document
 from cortex_core.chassis.platform import Platform
 from cortex_core.chassis.probes import probes
 from cortex_core.chassis.problems import install, not_found, told_to
-from cortex_core.chassis.resilience import Resilience
+from cortex_core.chassis.readiness import Readiness
 from cortex_core.chassis.settings import Config
-from cortex_core.chassis.telemetry import RequestMetrics, RequestSpan
-from cortex_core.events import EventBus, Retention
-from cortex_core.kernel.clock import Clock, SystemClock
-from cortex_core.kernel.ids import new_id
-from cortex_core.observability import (
-    HealthCheckRegistry,
-    Logger,
-    MetricsCollector,
-    Tracer,
-    memory_check,
-    uptime_check,
-)
-from cortex_core.resilience import Ballot
-from cortex_core.security import Authentication, Authorization, LiveSessions
+from cortex_core.chassis.starting import ServiceStarting, opening
+from cortex_core.chassis.telemetry import RequestMetrics, RequestTelemetry
+from cortex_core.events import EventBus
+from cortex_core.kernel.clock import Clock
+from cortex_core.observability import memory_check, uptime_check
+from cortex_core.security import Authentication, Authorization
 from cortex_core.security.api_keys import ApiKeys
 
 Running = Callable[[Platform], AbstractAsyncContextManager[Any]]
@@ -97,6 +84,8 @@ def create_app(
     """
     platform = make_platform(settings, clock=clock, bus=bus, api_keys=api_keys)
     _register_checks(platform, bus_required=bus_required)
+    _show_version(platform)
+    readiness = Readiness(platform)
     front = edge(platform) if edge is not None else None
     tables = [consumers] if isinstance(consumers, Consumers) else list(consumers)
     app: FastAPI = FastAPI(
@@ -111,7 +100,7 @@ def create_app(
             "logs": False,
         },  # ours is below, once; FastAPI's looks at each request
         redirect_slashes=False,  # one address a thing; and a redirect would be built from the Host the client claims
-        lifespan=lambda app: _lifespan(app, platform, front, running, tables),
+        lifespan=lambda app: _lifespan(app, platform, readiness, front, running, tables),
         middleware=[  # outermost first
             Middleware(RequestContext, tenants=None if settings.env == "production" else settings.tenants),
             Middleware(  # refuses nobody: what is open is open
@@ -119,8 +108,11 @@ def create_app(
                 authenticator=platform.authenticator,
                 source=front.source if front is not None else by_client(),
             ),
-            Middleware(RequestSpan, tracer=platform.tracer),
-            Middleware(AccessLog, on_response=RequestMetrics(settings.service, platform.metrics, platform.logger)),
+            Middleware(
+                RequestTelemetry,
+                tracer=platform.tracer,
+                on_response=RequestMetrics(settings.service, platform.metrics, platform.logger),
+            ),
             Middleware(SecurityHeaders, routes={**HEADERS, **(security_headers or {})}, tls_in_front=tls_in_front),
             *(front.outermost() if front is not None else []),
             Middleware(Problems, on_error=told_to(platform.logger)),
@@ -139,49 +131,29 @@ def create_app(
     app.state.platform = platform
     for router in routers:
         app.include_router(router)
-    app.include_router(probes(platform))
+    app.include_router(probes(platform, metrics=settings.shows_metrics))
     app.include_router(docs(app.title))
     app.mount(ASSETS, docs_assets(), name="docs-assets")
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 
 
-def make_platform(
-    settings: Config, *, clock: Clock | None = None, bus: EventBus | None = None, api_keys: ApiKeys | None = None
-) -> Platform:
-    """Everything is made, nothing is opened: connections come with their first use."""
-    clock = clock or SystemClock()
-    logger = Logger.get(settings.service)
-    metrics = MetricsCollector()
-    tracer = Tracer(settings.service, exporter=_exporter(settings), sample_ratio=settings.trace_sample_ratio)
-    resilience = Resilience(metrics, logger, clock, ballots=_ballots(settings) if settings.share_circuits else None)
-    authenticator = make_authenticator(settings, clock, metrics, logger)
-    return Platform(
-        settings=settings,
-        clock=clock,
-        bus=bus or _redis_bus(settings, clock, metrics, logger),
-        metrics=metrics,
-        health=HealthCheckRegistry(clock),
-        tracer=tracer,
-        logger=logger,
-        resilience=resilience,
-        http=ServiceClient(tracer=tracer, resilience=resilience),
-        tasks=Background(logger),
-        drain=Drain(),
-        authenticator=authenticator,
-        sessions=LiveSessions(authenticator, clock),
-        keys=make_key_parts(settings, clock, logger, api_keys),
-    )
-
-
 def use_cases(connection: HTTPConnection) -> Any:
     """What `running` yielded: `UseCasesDep = Annotated[UseCases, Depends(use_cases)]`."""
-    return connection.app.state.use_cases
+    try:
+        return connection.app.state.use_cases
+    except AttributeError:
+        raise ServiceStarting from None
 
 
 @asynccontextmanager
 async def _lifespan(
-    app: FastAPI, platform: Platform, edge: Edge | None, running: Running, tables: list[Consumers]
+    app: FastAPI,
+    platform: Platform,
+    readiness: Readiness,
+    edge: Edge | None,
+    running: Running,
+    tables: list[Consumers],
 ) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(platform.tracer.aclose)
@@ -203,17 +175,28 @@ async def _lifespan(
                 clock=platform.clock,
             )
         )
-        app.state.use_cases = await stack.enter_async_context(running(platform))
-        for table in tables:
-            subscription = await attach(table, platform, app.state.use_cases)
-            stack.push_async_callback(subscription.aclose)
-        _watch_lag(platform, tables)
         if platform.settings.server_workers > 1:
             platform.tasks.start(partial(_refresh_metrics, platform), "metrics")
-        platform.logger.info("ready", port=platform.settings.port, env=platform.settings.env)
         platform.drain.on_begin(lambda: platform.logger.info("draining"))
+        opened = partial(_opened, app, platform, running, tables)
+        async with opening(platform, opened, partial(with_its_variable, platform.settings)):
+            platform.tasks.start(readiness.watch, "readiness")  # after the first attempt: before, all looks well
+            yield
+            platform.drain.begin()
+
+
+@asynccontextmanager
+async def _opened(app: FastAPI, platform: Platform, running: Running, tables: list[Consumers]) -> AsyncIterator[None]:
+    """The use cases, and the events they hear."""
+    async with AsyncExitStack() as stack:
+        use_cases = await stack.enter_async_context(running(platform))
+        for table in tables:
+            subscription = await attach(table, platform, use_cases)
+            stack.push_async_callback(subscription.aclose)
+        _watch_lag(platform, tables)
+        app.state.use_cases = use_cases
+        platform.logger.info("ready", port=platform.settings.port, env=platform.settings.env)
         yield
-        platform.drain.begin()
 
 
 async def _refresh_metrics(platform: Platform) -> None:
@@ -241,35 +224,13 @@ def _register_checks(platform: Platform, *, bus_required: bool) -> None:
     platform.health.register("background", platform.tasks.check)
 
 
-def _redis_bus(settings: Config, clock: Clock, metrics: MetricsCollector, logger: Logger) -> EventBus:
-    from cortex_core.chassis.bus import BusReporter
-    from cortex_core.events.redis import RedisEventBus
-
-    reporter = BusReporter(metrics, logger)
-    return RedisEventBus(
-        settings.redis_url.get_secret_value(),
-        namespace=settings.namespace,
-        tenants=sorted(settings.tenants),
-        consumer=f"{socket.gethostname()}-{os.getpid()}-{new_id('c')[-6:]}",
-        clock=clock,
-        hooks=reporter,
-        retention=Retention(keep=settings.bus_keep, keep_dead=settings.bus_keep_dead),
+def _show_version(platform: Platform) -> None:
+    """Which version of which service this is: what a roll-out looks like from outside."""
+    service = platform.settings.service
+    shown = platform.metrics.create_gauge(
+        "cortex_hub_build_info", "1, by the version that runs", ("service", "version"), merge="max"
     )
-
-
-def _ballots(settings: Config) -> Callable[[str], Ballot]:
-    from cortex_core.resilience.redis import RedisBallot
-
-    url = settings.redis_url.get_secret_value()
-    return lambda name: RedisBallot(url, f"{settings.service}:{name}", namespace=settings.namespace)
-
-
-def _exporter(settings: Config) -> Any:
-    if settings.otlp_endpoint is None:
-        return None
-    from cortex_core.observability.exporters import otlp_exporter
-
-    return otlp_exporter(settings.otlp_endpoint)
+    shown.labels(service=service, version=_version(service)).set(1)
 
 
 def _largest(settings: Config, body_limits: Mapping[str, int] | None) -> int:

@@ -3,7 +3,7 @@
 from cortex_core.events.delivery import surroundings
 from cortex_core.events.hooks import BusErrorDetails, DeliveryDetails, GapDetails, Outcome, StrainDetails
 from cortex_core.kernel.context import Context, use_context
-from cortex_core.observability import Logger, MetricsCollector
+from cortex_core.observability import Logger, MetricsCollector, Repeats
 
 
 class BusReporter:
@@ -12,6 +12,7 @@ class BusReporter:
 
     def __init__(self, metrics: MetricsCollector, logger: Logger) -> None:
         self._logger = logger
+        self._repeats = Repeats()
         self._deliveries = metrics.create_counter(
             "cortex_bus_deliveries_total", "Deliveries by how they ended", ("topic", "group", "outcome")
         )
@@ -50,13 +51,14 @@ class BusReporter:
 
     def on_error(self, details: BusErrorDetails, /) -> None:
         self._errors.inc()
-        if details.failures in {1, 10, 100} or details.failures % 1000 == 0:  # an outage is one story, not a thousand
+        if self._repeats.worth_saying(repr(details.error)):  # whichever loop meets it first: one Redis, one story
             self._logger.warning(
                 "bus trouble",
                 work=details.work,
                 failures=details.failures,
                 delay=details.delay,
                 error=repr(details.error),
+                setting="CORTEX_REDIS_URL",
             )
 
     def on_strain(self, details: StrainDetails, /) -> None:

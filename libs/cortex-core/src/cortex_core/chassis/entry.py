@@ -4,7 +4,7 @@ line.
 
 import asyncio
 import gc
-import os
+import logging
 import socket
 import sys
 import tempfile
@@ -18,10 +18,11 @@ from pydantic import ValidationError
 
 from cortex_core.asgi.types import ASGIApp, Message, Receive, Scope, Send
 from cortex_core.chassis.connection_reporter import ConnectionReporter
+from cortex_core.chassis.explaining import explain, with_its_variable
 from cortex_core.chassis.http_protocol import HttpProtocol, guarded
 from cortex_core.chassis.platform import Platform
 from cortex_core.chassis.server import CortexHttpServer, bind
-from cortex_core.chassis.settings import Config, explain
+from cortex_core.chassis.settings import Config
 from cortex_core.kernel.errors import CortexError
 from cortex_core.observability import Logger, configure_logging
 
@@ -47,19 +48,19 @@ def serve(
     """A service's `main`: reads the settings, listens, and ends when told to. Exits 78 where the settings are wrong, 69
     where something needed to start is not there, each with one line that says what to do. With the words `db upgrade`
     it brings the database to the newest of `migrations` instead, and ends; with `projections …` it looks after those of
-    its `projections` (see `projection_verbs.py`); with `--workers N` it is that many processes. `protocol` chooses the
-    class of its connections."""
+    its `projections` (see `projection_verbs.py`); neither asks for more than the database's URL. With `--workers N` it
+    is that many processes. `protocol` chooses the class of its connections."""
     words = sys.argv[1:]
     told: dict[str, Any] = {}
     if words and not _is_command(words):
         told["server_workers"] = _workers_wanted(settings_class.service, words)
     try:
+        if _is_command(words):
+            raise SystemExit(_command(settings_class, words, migrations, projections))
         settings = settings_class(**told)
     except ValidationError as error:
         fail(settings_class.service, EX_CONFIG, *explain(error, settings_class))
-    configure_logging(service=settings.service, level="warning" if _is_command(words) else settings.log_level)
-    if _is_command(words):
-        raise SystemExit(_command(settings, words, migrations, projections))
+    configure_logging(service=settings.service, level=settings.log_level)
     try:
         listener = bind(settings.host, settings.port)
     except OSError as error:
@@ -67,13 +68,17 @@ def serve(
         fail(
             settings.service,
             EX_UNAVAILABLE,
-            f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}; set {variable}",
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set {variable}",
         )
     process = _Process(build, settings, protocol, listener)
     if settings.server_workers == 1:
         raise SystemExit(process.serve())
-    with tempfile.TemporaryDirectory(prefix=f"cortex-{settings.service}-") as folder:
-        status = _supervised(process, Path(folder))
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=f"cortex-{settings.service}-")
+    except OSError:
+        fail(settings.service, EX_UNAVAILABLE, "workers need a temporary folder for their figures: mount one at /tmp")
+    with folder as name:
+        status = _supervised(process, Path(name))
     raise SystemExit(status)
 
 
@@ -99,7 +104,7 @@ class _Process(Generic[SomeConfig]):
         app = self.build(settings)
         gc.enable()
         gc.freeze()
-        started = _Started(app, lifeline=place.lifeline if place else None)
+        started = _Started(app, partial(with_its_variable, settings), lifeline=place.lifeline if place else None)
         server = CortexHttpServer(
             started,
             listener=self.listener,
@@ -153,21 +158,28 @@ def _guarded(protocol: type[HttpProtocol], app: FastAPI, settings: Config) -> ty
 
 
 def _command(
-    settings: Config, words: list[str], migrations: Sequence[Path], projections: "Sequence[Projection[Any]]"
+    settings: type[Config], words: list[str], migrations: Sequence[Path], projections: "Sequence[Projection[Any]]"
 ) -> int:
-    database_url = str(getattr(settings, "database_url", ""))
+    """Raises ValidationError."""
+    service = settings.service
+    configure_logging(service=service, level="warning")
     match words:
-        case ["db", "upgrade"] if migrations:
-            from cortex_core.chassis.schema import upgrade_database
+        case ["db", "upgrade", *rest] if migrations:
+            from cortex_core.chassis.data_settings import database_url
+            from cortex_core.chassis.schema import seconds_to_wait, upgrade_database
 
-            return upgrade_database(settings.service, database_url, migrations)
+            wait = seconds_to_wait(rest)
+            if wait is None:
+                fail(service, EX_USAGE, "`db upgrade` takes --wait SECONDS, from 0 to 3600, and nothing else")
+            return upgrade_database(service, database_url(settings), migrations, wait=wait)
         case ["projections", *rest] if projections:
+            from cortex_core.chassis.data_settings import database_url
             from cortex_core.chassis.projection_verbs import run_projections
 
-            return run_projections(settings.service, database_url, projections, rest)
+            return run_projections(service, database_url(settings), projections, rest)
     verbs = [*(["`db upgrade`"] if migrations else []), *(["`projections …`"] if projections else [])]
     known = f"{', '.join(verbs)}, or nothing to serve" if verbs else "nothing: it serves"
-    fail(settings.service, EX_USAGE, f"{' '.join(words)!r} is no command; this service knows {known}")
+    fail(service, EX_USAGE, f"{' '.join(words)!r} is no command; this service knows {known}")
 
 
 def fail(service: str, status: int, *lines: str) -> NoReturn:
@@ -180,8 +192,9 @@ def fail(service: str, status: int, *lines: str) -> NoReturn:
 class _Started:
     """Keeps a start-up that failed for a known reason from printing a traceback: the reason is the message."""
 
-    def __init__(self, app: ASGIApp, lifeline: int | None = None) -> None:
+    def __init__(self, app: ASGIApp, named: Callable[[Exception], str], lifeline: int | None = None) -> None:
         self.app = app
+        self.named = named
         self.failure: str | None = None
         self.lifeline = lifeline
         self.orphaned: Callable[[], None] = lambda: None
@@ -205,8 +218,9 @@ class _Started:
         except (CortexError, OSError) as error:
             if not failed:
                 raise
-            self.failure = str(error)
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            self.failure = self.named(error)
+            logging.getLogger("uvicorn.error").disabled = True  # it would say the same, in two lines more
+            await send({"type": "lifespan.startup.failed"})
 
     def _watch(self, lifeline: int) -> None:
         """A worker whose parent is gone has nobody who would end it."""

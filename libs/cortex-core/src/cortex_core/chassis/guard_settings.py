@@ -4,15 +4,16 @@ import re
 from typing import Annotated, Any, Final
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import NoDecode
 
 from cortex_core.chassis.http_protocol.limits import ConnectionLimits
+from cortex_core.chassis.setting_files import FromEnvironment
 
 _ALLOWED: Final = ConnectionLimits()
 _HOST: Final = re.compile(r"[a-z0-9._~-]+|\[[0-9a-f:.]+\]", re.ASCII)
 
 
-class GuardSettings(BaseSettings):
+class GuardSettings(FromEnvironment):
     """Times in seconds, sizes in bytes. docs/blocks/server-guards.md says what each is for."""
 
     head_timeout: float = Field(default=_ALLOWED.head_timeout, gt=0, description="Seconds for a request's head.")

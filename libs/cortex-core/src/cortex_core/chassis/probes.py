@@ -43,10 +43,11 @@ def _ending(platform: Platform) -> dict[str, Any]:
     return {"status": "down", "timestamp": rfc3339(platform.clock.now()), "checks": {"drain": drain}}
 
 
-def probes(platform: Platform) -> APIRouter:
+def probes(platform: Platform, *, metrics: bool = True) -> APIRouter:
     """Live: the process answers. Ready: what it cannot do without is there. Health: the whole report, always 200.
 
-    They differ on purpose: an outage of a dependency must not restart those who wait for it.
+    They differ on purpose: an outage of a dependency must not restart those who wait for it. `metrics`: whether
+    `/metrics` is here, or elsewhere.
     """
     router = APIRouter(tags=["operations"])
 
@@ -72,8 +73,10 @@ def probes(platform: Platform) -> APIRouter:
     async def health() -> JSONResponse:
         return JSONResponse((await platform.health.run()).to_dict())
 
-    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-    async def metrics() -> Response:
-        return Response(platform.metrics.to_prometheus_format(), media_type=PROMETHEUS_CONTENT_TYPE)
+    if metrics:
+
+        @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+        async def exposition() -> Response:
+            return Response(platform.metrics.to_prometheus_format(), media_type=PROMETHEUS_CONTENT_TYPE)
 
     return router

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from cortex_core.chassis.explaining import variable_behind
 from cortex_core.chassis.platform import Platform
 from cortex_core.events import CloudEvent, EventBus, Marker, MarkerMoved
+from cortex_core.observability import Repeats
 from cortex_core.observability.health import Status
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class RelayReporter:
     """Implements `eventsourcing.RelayHooks`. What waits is told by the leader: a follower's figures are 0."""
 
     def __init__(self, platform: Platform) -> None:
+        self._repeats = Repeats(platform.clock)
         metrics = platform.metrics
         self._platform = platform
         self._pending = metrics.create_gauge("cortex_hub_outbox_pending", "Messages that wait for the bus", merge="max")
@@ -102,7 +105,9 @@ class RelayReporter:
 
     def on_error(self, details: "RelayError", /) -> None:
         self._errors.labels(stage=details.stage).inc()
-        self._platform.logger.warning("relay waits", **details.fields())
+        if self._repeats.worth_saying(f"{details.stage} {details.error!r}"):
+            setting = variable_behind(self._platform.settings, details.error)
+            self._platform.logger.warning("relay waits", **details.fields(), setting=setting)
 
 
 class TrimReporter:

@@ -116,7 +116,7 @@ class Resilience:
             queue_timeout,
             name=name,
             clock=self.clock,
-            on_admission=self._reporter.on_admission,
+            on_refusal=self._reporter.on_admission,
         )
 
     def retry(self, name: str, **options: Any) -> RetryExecutor:

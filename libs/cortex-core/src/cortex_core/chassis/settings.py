@@ -5,13 +5,17 @@
 """
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from cortex_core.chassis.guard_settings import GuardSettings
+from cortex_core.chassis.setting_files import is_marked
+from cortex_core.chassis.urls import check_redis_url, check_urls
 from cortex_core.kernel.context import DEFAULT_TENANT
 from cortex_core.security.api_keys.peppers import Peppers, is_development
 
@@ -20,6 +24,7 @@ _TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 DEVELOPMENT_ISSUER: Final = "cortex-development"
 """Who signs on a developer's machine: `cortex token`."""
 
+Some = TypeVar("Some")
 Env = Literal["development", "test", "production"]
 
 
@@ -35,7 +40,7 @@ def development(default: Any, **more: Any) -> Any:
     return Field(default=default, json_schema_extra={"development": True}, **more)
 
 
-def _shared(name: str, default: Any, **more: Any) -> Any:
+def shared(name: str, default: Any, **more: Any) -> Any:
     """A field with one name for all services (`CORTEX_ENV`), not one per prefix."""
     return Field(default=default, validation_alias=AliasChoices(name), **more)
 
@@ -61,57 +66,62 @@ class Config(GuardSettings):
     )
     server_workers: int = Field(default=1, ge=1, le=64, description="Processes on the one port.")
 
-    env: Env = _shared("CORTEX_ENV", "production")
+    env: Env = shared("CORTEX_ENV", "production")
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
         validation_alias=AliasChoices("CORTEX_REDIS_URL"),
         json_schema_extra={"development": True},
     )
-    namespace: str = _shared("CORTEX_NAMESPACE", "cortex", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    namespace: str = shared("CORTEX_NAMESPACE", "cortex", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     tenants: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset({DEFAULT_TENANT}),
         validation_alias=AliasChoices("CORTEX_TENANTS"),
         min_length=1,
         description="Tenants served here, by commas.",
     )
-    bus_keep: float = _shared(
+    bus_keep: float = shared(
         "CORTEX_BUS_KEEP", 7 * 24 * 3600.0, gt=0, description="Seconds that an event is kept which no group needs."
     )
-    bus_keep_dead: float = _shared(
+    bus_keep_dead: float = shared(
         "CORTEX_BUS_KEEP_DEAD", 90 * 24 * 3600.0, gt=0, description="Seconds that a dead letter is kept."
     )
-    share_circuits: bool = _shared(
+    share_circuits: bool = shared(
         "CORTEX_SHARE_CIRCUITS", False, description="Replicas tell each other over Redis whose circuit is open."
     )
-    lease_ttl: float = _shared(
+    lease_ttl: float = shared(
         "CORTEX_LEASE_TTL", 3.0, ge=0.5, le=60.0, description="Seconds that a replica which died leading is missed for."
     )
-    outbox_days: float = _shared(
+    outbox_days: float = shared(
         "CORTEX_OUTBOX_DAYS", 7.0, gt=0, description="Days that sent events are kept, to repair the bus from."
     )
-    inbox_days: float = _shared(
+    inbox_days: float = shared(
         "CORTEX_INBOX_DAYS", 30.0, gt=0, description="Days that an event which comes again is known for."
     )
-    anonymous: bool | None = _shared(
+    anonymous: bool | None = shared(
         "CORTEX_ANONYMOUS", None, description="Serve who does not say who he is. Unset: not in production."
     )
-    jwks: str | None = _shared("CORTEX_JWKS", None, description="The issuer's public keys: a file, or http(s)://….")
-    token_issuer: str = _shared("CORTEX_TOKEN_ISSUER", DEVELOPMENT_ISSUER, min_length=1)
-    token_audience: str = _shared("CORTEX_TOKEN_AUDIENCE", "cortex-hub", min_length=1)
-    internal_keys: Path | None = _shared(
-        "CORTEX_INTERNAL_KEYS", None, description="The gateway's public keys, a JWK set: for services."
+    jwks: str | None = shared(
+        "CORTEX_JWKS",
+        None,
+        description="The issuer's public keys, a JWK set or PEM: a file, or http(s)://….",
+        json_schema_extra={"place": True},
     )
-    internal_signing_key: Path | None = _shared(
-        "CORTEX_INTERNAL_SIGNING_KEY", None, description="The gateway's private key, a JWK: for the gateway."
+    token_issuer: str = shared("CORTEX_TOKEN_ISSUER", DEVELOPMENT_ISSUER, min_length=1)
+    token_audience: str = shared("CORTEX_TOKEN_AUDIENCE", "cortex-hub", min_length=1)
+    internal_keys: Path | None = shared(
+        "CORTEX_INTERNAL_KEYS", None, description="The gateway's public keys, a JWK set or PEM: for services."
     )
-    key_pepper: SecretStr | None = _shared(
+    internal_signing_key: Path | None = shared(
+        "CORTEX_INTERNAL_SIGNING_KEY", None, description="The gateway's private key, a JWK or PEM: for the gateway."
+    )
+    key_pepper: SecretStr | None = shared(
         "CORTEX_KEY_PEPPER",
         None,
         description="The secret under which API keys are stored; two by a comma while the first replaces the other.",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = _shared("CORTEX_LOG_LEVEL", "info")
-    otlp_endpoint: str | None = _shared("OTEL_EXPORTER_OTLP_ENDPOINT", None)
-    trace_sample_ratio: float = _shared("CORTEX_TRACE_SAMPLE_RATIO", 1.0, ge=0, le=1)
+    log_level: Literal["debug", "info", "warning", "error"] = shared("CORTEX_LOG_LEVEL", "info")
+    otlp_endpoint: str | None = shared("OTEL_EXPORTER_OTLP_ENDPOINT", None)
+    trace_sample_ratio: float = shared("CORTEX_TRACE_SAMPLE_RATIO", 1.0, ge=0, le=1)
 
     @property
     def draining_seconds(self) -> float:
@@ -148,9 +158,7 @@ class Config(GuardSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_a_redis_url(cls, value: SecretStr) -> SecretStr:
-        scheme, separator, place = value.get_secret_value().partition("://")
-        if scheme not in {"redis", "rediss", "unix"} or not separator or not place:
-            raise ValueError("a Redis URL is redis://host:port/0, rediss://… or unix:///path")
+        check_redis_url(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -173,15 +181,18 @@ class Config(GuardSettings):
         return self
 
     @model_validator(mode="after")
+    def _urls_can_be_used(self) -> Self:
+        check_urls(self)
+        return self
+
+    @model_validator(mode="after")
     def _somebody_can_be_known(self) -> Self:
         """In production. Elsewhere a service without any keys serves whoever comes."""
         if self.env != "production":
             return self
         if self.anonymous:
             raise ValueError("CORTEX_ANONYMOUS cannot be on in production: everybody has to say who he is")
-        ways: dict[str, object] = {"CORTEX_JWKS": self.jwks, "CORTEX_KEY_PEPPER": self.key_pepper}
-        if not self.at_the_edge:
-            ways["CORTEX_INTERNAL_KEYS"] = self.internal_keys
+        ways = self.ways_to_know()
         if not any(ways.values()):
             raise ValueError(f"production needs a way to know who asks: set one of {', '.join(ways)}")
         if self.key_pepper is not None and any(map(is_development, self.key_pepper.get_secret_value().split(","))):
@@ -197,16 +208,37 @@ class Config(GuardSettings):
     @model_validator(mode="after")
     def _keys_can_be_read(self) -> Self:
         """What is wrong with a key is known at the start, not at the first request."""
-        public = [("CORTEX_INTERNAL_KEYS", self.internal_keys)]
+        files = {"CORTEX_INTERNAL_KEYS": self.internal_keys, "CORTEX_INTERNAL_SIGNING_KEY": self.internal_signing_key}
         if self.jwks is not None and not is_url(self.jwks):
-            public.append(("CORTEX_JWKS", Path(self.jwks)))
-        for variable, file in public:
+            files["CORTEX_JWKS"] = Path(self.jwks)
+        for variable, file in files.items():
             if file is not None:
-                _parsed(variable, file, "parse_key_set", development=self.env != "production")
-        if self.internal_signing_key is not None:
-            file = self.internal_signing_key
-            _parsed("CORTEX_INTERNAL_SIGNING_KEY", file, "parse_signing_key", development=self.env != "production")
+                from cortex_core.security import jwks  # late: a service without keys starts without the mathematics
+
+                private = variable == "CORTEX_INTERNAL_SIGNING_KEY"
+                parse = jwks.parse_signing_key if private else jwks.parse_key_set
+                parsed(variable, file, partial(parse, development=self.env != "production"))
+        if self.internal_signing_key is not None and self.internal_keys is not None:
+            self._halves_fit(self.internal_signing_key, self.internal_keys)
         return self
+
+    def _halves_fit(self, private: Path, public: Path) -> None:
+        """Services that are given the same keys would refuse whatever we sign. Raises ValueError."""
+        from cortex_core.security.jwks import parse_key_set, parse_signing_key
+
+        known, _ = parse_key_set(public.read_bytes(), development=True)
+        if parse_signing_key(private.read_bytes(), development=True).kid not in known:
+            raise ValueError("CORTEX_INTERNAL_KEYS must hold the public half of CORTEX_INTERNAL_SIGNING_KEY")
+
+    def ways_to_know(self) -> dict[str, object]:
+        """By their variables, what tells this service who asks; falsy where it is not set."""
+        ways: dict[str, object] = {"CORTEX_JWKS": self.jwks, "CORTEX_KEY_PEPPER": self.key_pepper}
+        return ways if self.at_the_edge else {**ways, "CORTEX_INTERNAL_KEYS": self.internal_keys}
+
+    @property
+    def shows_metrics(self) -> bool:
+        """Whether `/metrics` is on the service's own port."""
+        return True
 
     @property
     def serves_anonymous(self) -> bool:
@@ -214,42 +246,19 @@ class Config(GuardSettings):
 
     def _is_development(self, name: str) -> bool:
         field = type(self).model_fields[name]
-        extra = field.json_schema_extra
-        marked = isinstance(extra, dict) and extra.get("development") is True
-        return marked and getattr(self, name) == field.default
-
-    @classmethod
-    def variable(cls, name: str) -> str:
-        """The environment variable a field is read from."""
-        alias = cls.model_fields[name].validation_alias
-        if isinstance(alias, AliasChoices):
-            return str(alias.choices[0])
-        return f"{cls.model_config.get('env_prefix', '')}{name}".upper()
+        return is_marked(field, "development") and getattr(self, name) == field.default
 
 
 def is_url(place: str) -> bool:
     return place.lower().startswith(("http://", "https://"))
 
 
-def _parsed(variable: str, file: Path, parse: str, *, development: bool) -> None:
-    """Raises ValueError with what is wrong, and never with what stands in the file."""
-    from cortex_core.security import jwks  # late: a service without keys starts without the mathematics
-
+def parsed(variable: str, file: Path, parse: Callable[[bytes], Some]) -> Some:
+    """What `parse` makes of the file. Raises ValueError with what is wrong, and never with what stands in the file, if
+    the ValueError of `parse` does not."""
     try:
-        getattr(jwks, parse)(file.read_bytes(), development=development)
+        return parse(file.read_bytes())
     except OSError as error:
         raise ValueError(f"{variable}: {file} cannot be read: {error.strerror}") from None
-    except jwks.UnusableKeySet as error:
+    except ValueError as error:
         raise ValueError(f"{variable}: {file} cannot be used: {error}") from None
-
-
-def explain(error: ValidationError, settings: type[Config]) -> list[str]:
-    """One line a mistake, each naming the environment variable. Values are not repeated: they may be secrets."""
-    lines = []
-    for mistake in error.errors(include_url=False, include_input=False, include_context=False):
-        message = mistake["msg"].removeprefix("Value error, ")
-        field = str(mistake["loc"][0]) if mistake["loc"] else ""
-        if field in settings.model_fields:
-            field = settings.variable(field)
-        lines.append(f"{field}: {message}" if field else message)
-    return lines

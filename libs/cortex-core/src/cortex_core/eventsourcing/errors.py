@@ -52,7 +52,14 @@ class EventStoreUnavailable(CortexError):
     code, kind = "event-store.unavailable", Kind.UNAVAILABLE
 
 
+class UnusableDatabaseUrl(CortexError, ValueError):
+    """The database's URL says nothing that we understand. It is not repeated: it may hold a password."""
+
+    code, kind = "event-store.unusable-url", Kind.INTERNAL
+
+
 class SchemaNotCurrent(CortexError):
-    """The database's tables are older than this code."""
+    """The database's tables are older than this code, which is `awaited`: `db upgrade` is under way. Or they are
+    somebody else's."""
 
     code, kind = "event-store.schema-not-current", Kind.INTERNAL

@@ -83,7 +83,10 @@ class FileBlockStore:
     async def open(cls, root: Path) -> Self:
         """Makes what is missing of the folders. Raises BlockStoreUnavailable."""
         store = cls(root)
-        await _on_disk(store._prepare)
+        try:
+            await _on_disk(store._prepare)
+        except BlockStoreUnavailable as error:
+            raise BlockStoreUnavailable(f"{root} cannot be written: {error}") from error
         return store
 
     async def get(self, cid: Cid) -> bytes:

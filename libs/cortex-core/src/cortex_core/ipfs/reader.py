@@ -22,16 +22,19 @@ MAX_DEPTH: Final = 64  # 174 links a node reach 2⁶³ bytes in 7 levels; trickl
 class FileReader:
     """A file whose root has been checked. `size` is in bytes."""
 
-    def __init__(self, cid: Cid, root: dagpb.FileNode, get: Get) -> None:
+    def __init__(self, cid: Cid, root: dagpb.FileNode, get: Get, *, checks: bool = True) -> None:
         self.cid = cid
         self.size = root.size
         self._root = root
         self._get = get
+        self._checks = checks
 
     @classmethod
-    async def open(cls, cid: Cid, get: Get) -> Self:
-        """Fetches the root. Raises BlockNotFound; BlockCorrupt when it is not the root of a file."""
-        return cls(cid, await _fetch(cid, get), get)
+    async def open(cls, cid: Cid, get: Get, *, checks: bool = True) -> Self:
+        """Fetches the root. `checks` False: `get` is a `BlockStore`'s, which has checked what it gives, off the event
+        loop; hundreds of readers at once would otherwise have it hash all their blocks a second time. Raises
+        BlockNotFound; BlockCorrupt when it is not the root of a file."""
+        return cls(cid, await _fetch(cid, get, checks=checks), get, checks=checks)
 
     async def read(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `start` (included) to `stop` (excluded; default: the end) in pieces of at most a block.
@@ -58,14 +61,16 @@ class FileReader:
     async def _fetch_part(self, part: dagpb.Part, depth: int) -> dagpb.FileNode:
         if depth > MAX_DEPTH:
             raise BlockCorrupt(part.cid, f"more than {MAX_DEPTH} levels deep")
-        node = await _fetch(part.cid, self._get)
+        node = await _fetch(part.cid, self._get, checks=self._checks)
         if node.size != part.size:
             raise BlockCorrupt(part.cid, f"{node.size} bytes of file, where its parent declares {part.size}")
         return node
 
 
-async def _fetch(cid: Cid, get: Get) -> dagpb.FileNode:
-    data = Block(cid, await get(cid)).checked().data
+async def _fetch(cid: Cid, get: Get, *, checks: bool) -> dagpb.FileNode:
+    data = await get(cid)
+    if checks:
+        data = Block(cid, data).checked().data
     if cid.codec == RAW:
         return dagpb.FileNode([], data)
     try:

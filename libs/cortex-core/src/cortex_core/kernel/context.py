@@ -7,13 +7,13 @@ fills it from headers, the bus from envelopes.
 import os
 import re
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 from cortex_core.kernel.principal import DEFAULT_TENANT, Principal
 
-__all__ = ["DEFAULT_TENANT", "Context", "TraceContext", "current", "use_context"]
+__all__ = ["DEFAULT_TENANT", "Context", "TraceContext", "current", "enter", "leave", "use_context"]
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 
@@ -64,6 +64,18 @@ class Context:
     deadline: float | None = None
     retry_budget: float | None = None
 
+    def at(self, trace: TraceContext) -> "Context":
+        """The same work, at another place in its trace."""
+        return Context(
+            trace,
+            self.tenant,
+            self.principal,
+            self.principal_token,
+            self.request_id,
+            self.deadline,
+            self.retry_budget,
+        )
+
 
 _FIELDS: Final = tuple(each.name for each in fields(Context))
 _NAMES: Final = frozenset(_FIELDS)
@@ -76,6 +88,10 @@ current: Final[Callable[[], Context]] = _context.get
 
 The variable's own method, and no function around it: an actor asks at every message, where a frame is a tenth of it.
 """
+
+enter: Final[Callable[[Context], Token[Context]]] = _context.set
+leave: Final[Callable[[Token[Context]], None]] = _context.reset
+"""`use_context` without its object, for what every request passes: `leave` gets what `enter` gave, on any way out."""
 
 
 class use_context:  # noqa: N801 - reads as what it does: `with use_context(tenant="acme"):`

@@ -35,12 +35,14 @@ class CortexError(Exception):
     `code` is stable and dotted (`order.not-found`). `retryable` says that the same request may succeed later; it
     follows from the kind unless a subclass says otherwise. `retry_after` (seconds), where set, says when. `attempted`
     is False where it is certain that the work never began (refused at the door, no connection): trying again cannot
-    do it twice, whatever it was.
+    do it twice, whatever it was. `awaited` is True where a service that meets it at its start waits for its end, up and
+    not ready, instead of ending itself.
     """
 
     code: ClassVar[str] = "internal"
     kind: ClassVar[Kind] = Kind.INTERNAL
     attempted: bool = True
+    awaited: bool = False
     retryable: bool
 
     def __init__(
@@ -50,6 +52,7 @@ class CortexError(Exception):
         retryable: bool | None = None,
         retry_after: float | None = None,
         attempted: bool | None = None,
+        awaited: bool = False,
         **details: Any,
     ) -> None:
         super().__init__(message)
@@ -59,3 +62,5 @@ class CortexError(Exception):
         self.retryable = self.kind in _RETRYABLE if retryable is None else retryable
         if attempted is not None:
             self.attempted = attempted
+        if awaited:
+            self.awaited = True

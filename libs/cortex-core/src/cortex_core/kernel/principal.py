@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 DEFAULT_TENANT: Final = "public"
 
-Method = Literal["jwt", "api-key", "anonymous"]
+Method = Literal["jwt", "api-key", "static-token", "anonymous"]
 """How somebody showed who they are. A service that is told by the gateway's internal token learns what it was there."""
 
 

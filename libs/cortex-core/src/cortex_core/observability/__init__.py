@@ -11,14 +11,10 @@ from cortex_core.observability.health import (
     memory_check,
     uptime_check,
 )
-from cortex_core.observability.logging import Logger, configure_logging
-from cortex_core.observability.metrics import (
-    PROMETHEUS_CONTENT_TYPE,
-    Counter,
-    Gauge,
-    Histogram,
-    MetricsCollector,
-)
+from cortex_core.observability.instruments import Counter, Gauge, Histogram
+from cortex_core.observability.logging import Lines, Logger, configure_logging
+from cortex_core.observability.metrics import PROMETHEUS_CONTENT_TYPE, MetricsCollector
+from cortex_core.observability.repeats import Repeats
 from cortex_core.observability.tracing import Span, Tracer
 
 __all__ = [
@@ -29,8 +25,10 @@ __all__ = [
     "HealthCheckRegistry",
     "HealthReport",
     "Histogram",
+    "Lines",
     "Logger",
     "MetricsCollector",
+    "Repeats",
     "Span",
     "Status",
     "Tracer",

@@ -85,6 +85,15 @@ class HealthCheckRegistry:
             raise ValueError(f"health check {name!r} is already registered")
         self._checks[name] = HealthCheck(name, check, critical, timeout)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Those that are asked."""
+        return frozenset(self._checks)
+
+    def keep(self, names: frozenset[str]) -> None:
+        """No other is asked from now on."""
+        self._checks = {name: check for name, check in self._checks.items() if name in names}
+
     async def run(self) -> HealthReport:
         """Asks now. Takes no longer than the longest timeout."""
         asked = list(self._checks.values())

@@ -7,12 +7,16 @@ for our own code alone, because what a driver tells there is every statement wit
 """
 
 import asyncio
+import atexit
 import json
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from threading import get_ident
 from typing import Any, Final, Self, TextIO
 
 import orjson
@@ -24,6 +28,7 @@ from cortex_core.kernel.context import current
 from cortex_core.observability.redaction import redact_fields
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_MOST_WAITING: Final = 512  # lines of one turn of the loop; then they are written at once
 _CHATTY: Final = ("alembic", "aiosqlite", "sqlalchemy")  # they show what they are given at `info` too
 _HEAD: Final = frozenset(
     {
@@ -50,23 +55,36 @@ class _Output:
         self.level = _LEVELS["info"]
         self.stream: TextIO | None = None  # None: whatever sys.stdout is at that moment
         self.lost = 0
-        self._waiting: list[str] = []
+        self._waiting: deque[str] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None  # on which what waits is written soon
+        self._thread = 0  # that loop's
 
     def write_soon(self, line: str) -> None:
         """At the end of this turn of the loop, with all others of this turn in one piece; at once outside of one."""
         self._waiting.append(line)
+        loop = self._loop
+        if loop is None or self._thread != get_ident() or not loop.is_running():
+            self._schedule()
+        elif len(self._waiting) >= _MOST_WAITING:
+            self.flush()
+
+    def _schedule(self) -> None:
+        """Only where nothing is scheduled yet: to ask for the running loop is a call of the system."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return self._write_waiting()
-        if loop is not self._loop:
-            self._loop = loop
-            loop.call_soon(self._write_waiting)
+            return self.flush()
+        self._loop, self._thread = loop, get_ident()
+        loop.call_soon(self.flush)
+        return None
 
-    def _write_waiting(self) -> None:
+    def flush(self) -> None:
+        """Writes what waits."""
         self._loop = None
-        lines, self._waiting = self._waiting, []
+        lines: list[str] = []
+        with suppress(IndexError):  # each line is taken once, whichever threads write and flush
+            while True:
+                lines.append(self._waiting.popleft())
         if lines:
             self.write("\n".join(lines))
 
@@ -97,6 +115,7 @@ class _Timestamp:
 
 _timestamp: Final = _Timestamp()
 _output: Final = _Output()
+atexit.register(_output.flush)
 _frames: Final = ExceptionDictTransformer(show_locals=False, max_frames=30, suppress=())
 
 
@@ -179,22 +198,41 @@ class Logger(structlog.BoundLoggerBase):
     def critical(self, event: str, /, **fields: Any) -> None:
         self._proxy_to_logger("critical", event, **fields)
 
-    def hears(self, level: str) -> bool:
-        """Whether such a line is written at all."""
-        return _output.level <= _LEVELS[level]
-
-    def often(self, level: str, event: str, members: str) -> None:
-        """For who writes a line a request, at a tenth of the cost. `members` are the rest of the line, as JSON without
-        its braces, the surroundings (`trace_id` …) first: whoever made them has escaped what must be, and has put no
-        secret in. It is written at the end of the loop's turn."""
-        if _output.level <= _LEVELS[level]:
-            service = "" if _output.service is None else f'"service":"{_output.service}",'
-            head = f'{{"time":"{_timestamp()}","level":"{level}","event":"{event}",{service}'
-            _output.write_soon(f'{head}"logger":"{self._context["_logger"]}",{members}}}')
+    def lines(self, level: str, event: str) -> "Lines":
+        """For who writes a line a request, at a tenth of the cost."""
+        return Lines(self._context["_logger"], level, event)
 
     def exception(self, event: str, /, **fields: Any) -> None:
         """An error with the exception being handled."""
         self.error(event, **{"exc_info": True, **fields})
+
+
+class Lines:
+    """All lines of one event, of one logger. What such a line says is text already: the members of a JSON object, the
+    surroundings (`trace_id` …) first; whoever made them has escaped what must be, and has put no secret in."""
+
+    __slots__ = ("_about", "_head", "_least", "_service")
+
+    def __init__(self, logger: str, level: str, event: str) -> None:
+        self._about = f'"level":"{level}","event":"{event}",', f'"logger":"{logger}",'
+        self._least = _LEVELS[level]
+        self._service: str | None = ""
+        self._head = ""
+
+    @property
+    def heard(self) -> bool:
+        """Whether such a line is written at all."""
+        return _output.level <= self._least
+
+    def write(self, members: str) -> None:
+        """At the end of the loop's turn, where it is heard."""
+        if _output.level > self._least:
+            return
+        service = _output.service
+        if service is not self._service:
+            self._service = service
+            self._head = ("" if service is None else f'"service":"{service}",').join(self._about)
+        _output.write_soon(f'{{"time":"{_timestamp()}",{self._head}{members}}}')
 
 
 def _is_ours(name: str) -> bool:

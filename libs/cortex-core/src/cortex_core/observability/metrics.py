@@ -3,25 +3,23 @@
 Owns what Prometheus scrapes from this process. Promises bounded memory: a label takes at most `max_values` different
 values, further ones become `other`, and how often that happened is itself a figure
 (`cortex_hub_metric_overflow_total`).
-Bind label children once where a path is hot: `errors = requests.labels(status="500")`. Next: `metrics_of_workers.py`,
-where one service is several processes.
+Bind label children once where a path is hot: `errors = requests.labels(status="500")`. Next: `instruments.py` counts,
+and `metrics_of_workers.py` is for where one service is several processes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, Self, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 import prometheus_client as prometheus
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from cortex_core.observability.metrics_of_workers import is_one_of_several, merged_registry
+from cortex_core.observability.instruments import Counter, Gauge, Histogram
+from cortex_core.observability.metrics_of_workers import merged_registry
 
 PROMETHEUS_CONTENT_TYPE: Final = prometheus.exposition.CONTENT_TYPE_PLAIN_0_0_4
-OTHER: Final = "other"
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-Native = TypeVar("Native", prometheus.Counter, prometheus.Gauge, prometheus.Histogram)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,89 +36,6 @@ class _Shape:
         return f"a {self.kind} with labels {list(self.labels)}{buckets}"
 
 
-class _Labelled(Generic[Native]):
-    """A metric, or one child of it. With label names still open only `labels` can be called."""
-
-    def __init__(self, native: Native, labels: tuple[str, ...], max_values: int, overflow: prometheus.Counter) -> None:
-        self._native: Native = native
-        self._labels = labels
-        self._max_values = max_values
-        self._overflow = overflow
-        self._seen: tuple[set[str], ...] = tuple(set() for _ in labels)
-        self._children: dict[tuple[str, ...], Self] = {}
-
-    def labels(self, **values: object) -> Self:
-        """The child with these label values, always the same object. Raises ValueError for names not declared."""
-        if len(values) != len(self._labels) or not all(name in values for name in self._labels):
-            raise ValueError(f"{self._native._name} has the labels {list(self._labels)}, not {sorted(values)}")
-        wanted = tuple(str(values[name]) for name in self._labels)
-        child = self._children.get(wanted)
-        return child if child is not None else self._new_child(wanted)
-
-    def _new_child(self, wanted: tuple[str, ...]) -> Self:
-        kept = tuple(map(self._bounded, range(len(wanted)), wanted))
-        child = self._children.get(kept)
-        if child is None:
-            native: Any = self._native.labels(*kept)
-            child = self._children[kept] = type(self)(native, (), self._max_values, self._overflow)
-        return child
-
-    def _bounded(self, position: int, value: str) -> str:
-        seen = self._seen[position]
-        if value in seen or value == OTHER:
-            return value
-        if len(seen) >= self._max_values:
-            self._overflow.labels(self._native._name, self._labels[position]).inc()
-            return OTHER
-        seen.add(value)
-        return value
-
-
-class Counter(_Labelled[prometheus.Counter]):
-    """How often something happened. Only grows."""
-
-    def inc(self, amount: float = 1.0) -> None:
-        self._native.inc(amount)
-
-
-class Gauge(_Labelled[prometheus.Gauge]):
-    """How much there is of something now."""
-
-    _read: Callable[[], float] | None = None
-
-    def inc(self, amount: float = 1.0) -> None:
-        self._native.inc(amount)
-
-    def dec(self, amount: float = 1.0) -> None:
-        self._native.dec(amount)
-
-    def follow(self, read: Callable[[], float]) -> None:
-        """Shows what `read` says whenever it is asked: it must be quick, and must not raise. Where this process is one
-        of several workers, nobody can ask it when another one is scraped: then whenever `refresh` is called."""
-        if not is_one_of_several():
-            self._native.set_function(read)
-            return
-        self._read = read
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Looks again at what this gauge and its children follow."""
-        if self._read is not None:
-            self._native.set(self._read())
-        for child in self._children.values():
-            child.refresh()
-
-    def set(self, value: float) -> None:
-        self._native.set(value)
-
-
-class Histogram(_Labelled[prometheus.Histogram]):
-    """How values are distributed: cumulative buckets, their sum and their count."""
-
-    def observe(self, value: float) -> None:
-        self._native.observe(value)
-
-
 Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 
 
@@ -135,6 +50,9 @@ class MetricsCollector:
             raise ValueError(f"max_values must be at least 1, not {max_values}")
         self._max_values = max_values
         self.registry = prometheus.CollectorRegistry() if registry is None else registry
+        self._made: dict[str, tuple[_Shape, Any]] = {}
+        self._read_anew: list[Collector] = []
+        self.registry.register(_Settling(self.settle))  # before all others: they are asked in that order
         if registry is None:
             prometheus.ProcessCollector(registry=self.registry)
         self._overflow = prometheus.Counter(
@@ -143,7 +61,6 @@ class MetricsCollector:
             ("metric", "label"),
             registry=self.registry,
         )
-        self._made: dict[str, tuple[_Shape, Any]] = {}
 
     def create_counter(self, name: str, help: str, labels: Sequence[str] = ()) -> Counter:  # noqa: A002 - Prometheus' word
         return self._create(Counter, prometheus.Counter, name, help, _Shape("counter", tuple(labels)))
@@ -154,10 +71,10 @@ class MetricsCollector:
         help: str,  # noqa: A002 - Prometheus' word
         labels: Sequence[str] = (),
         *,
-        merge: Literal["sum", "max"] = "sum",
+        merge: Literal["sum", "max", "min"] = "sum",
     ) -> Gauge:
         """`merge`: what the workers of one service have together. Their connections add up; a state that each of them
-        sees for itself, or a lag that all of them see, is the largest."""
+        sees for itself, or a lag that all of them see, is the largest; what all of them must have is the least."""
         shape = _Shape("gauge", tuple(labels), merge=merge)
         return self._create(Gauge, prometheus.Gauge, name, help, shape, multiprocess_mode=f"live{merge}")
 
@@ -185,6 +102,16 @@ class MetricsCollector:
         self._made[name] = (shape, metric)
         return metric
 
+    def show(self, collector: Collector) -> None:
+        """From now on figures that `collector` reads anew at each scrape: the same in whichever worker is asked."""
+        self.registry.register(collector)
+        self._read_anew.append(collector)
+
+    def settle(self) -> None:
+        """Hands on what waits in counters and histograms. Whoever reads the registry does so by reading it."""
+        for _, metric in list(self._made.values()):
+            metric.settle()
+
     def refresh(self) -> None:
         """Looks again at what gauges follow: for a worker, which does not hear when another one is scraped."""
         for _, metric in self._made.values():
@@ -197,8 +124,27 @@ class MetricsCollector:
 
     def to_prometheus_format(self) -> str:
         """The text exposition format, version 0.0.4 (`PROMETHEUS_CONTENT_TYPE`), of all workers together."""
-        shown = merged_registry() or self.registry
+        shown = merged_registry()
+        if shown is None:
+            shown = self.registry
+        else:
+            for collector in self._read_anew:  # no worker's files hold them
+                shown.register(collector)
         return prometheus.generate_latest(_WithoutCreated(shown)).decode()
+
+
+class _Settling(Collector):
+    """No figures: it hears that somebody reads the registry."""
+
+    def __init__(self, settle: Callable[[], None]) -> None:
+        self._settle = settle
+
+    def describe(self) -> Iterable[Family]:
+        return ()
+
+    def collect(self) -> Iterable[Family]:
+        self._settle()
+        return ()
 
 
 class _WithoutCreated(Collector):

@@ -16,6 +16,8 @@ _ADDRESS: Final = re.compile(r"(://[^/\s:@]*):[^/\s]+@")  # user:password@
 _BEARER: Final = re.compile(r"\b([Bb]earer)\s+[^\s,;\"']+")
 _BASIC: Final = re.compile(r"\b([Bb]asic)\s+[A-Za-z0-9+/=]{8,}")
 _API_KEY: Final = re.compile(r"ck_[0-9a-f]{32}_[0-9A-Za-z]+")
+# A static token; not the end of a longer word (`cust_…`, `test_…`), unless an escape in an address stands before it.
+_STATIC_TOKEN: Final = re.compile(r"(?:(?<![a-z])|(?<=%[0-9a-f][0-9a-f]))st_[A-Za-z0-9]{32,}")
 _MAX_DEPTH: Final = 8  # what is nested deeper (or in a circle) ends in an ellipsis
 
 
@@ -26,7 +28,7 @@ def is_secret(name: str) -> bool:
 
 
 def scrub(text: str) -> str:
-    """`text` without API keys, and the credentials that addresses and Authorization headers carry in themselves."""
+    """`text` without API keys, static tokens, and the credentials that addresses and Authorization headers carry."""
     if "://" in text:  # looking for a marker first: nearly every text has none, and this runs for each of them
         text = _ADDRESS.sub(rf"\1:{REDACTED}@", text)
     if "earer" in text:
@@ -35,6 +37,8 @@ def scrub(text: str) -> str:
         text = _BASIC.sub(rf"\1 {REDACTED}", text)
     if "ck_" in text:
         text = _API_KEY.sub(REDACTED, text)
+    if "st_" in text:
+        text = _STATIC_TOKEN.sub(REDACTED, text)
     return text
 
 

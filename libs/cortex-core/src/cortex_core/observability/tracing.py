@@ -6,9 +6,6 @@ parent's decision, or else the ratio), and limits on what a span can hold. Promi
 """
 
 import asyncio
-import os
-import random
-import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,13 +17,13 @@ from opentelemetry.context import Context as OtelContext
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
-from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace.status import StatusCode
 
 from cortex_core.kernel.context import TraceContext, current, use_context
 from cortex_core.observability.exporters import SpanQueue
 from cortex_core.observability.redaction import REDACTED, is_secret, scrub
+from cortex_core.observability.trace_ids import TraceIds, new_place, new_span_id, new_trace_id, place_under
 
 SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
 Value = str | bool | int | float | Sequence[str] | Sequence[int] | Sequence[float]
@@ -35,33 +32,6 @@ _KINDS: Final = {name.lower(): kind for name, kind in otel.SpanKind.__members__.
 _LIMITS: Final = SpanLimits(
     max_span_attributes=64, max_events=64, max_links=64, max_event_attributes=16, max_attribute_length=4096
 )
-
-
-_random: Final = random.Random(os.urandom(64))  # noqa: S311 - ids are no secrets; they must differ
-os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(64)))
-
-
-class _Next(threading.local):
-    trace = 0
-
-
-class _Ids(IdGenerator):
-    """From a generator of their own, started by the system's randomness and anew after a fork: seeding `random` or
-    forking must not repeat a trace, and two system calls a request are too many. `next.trace` is the id of the trace
-    that this thread begins now: by it was decided whether it is sampled."""
-
-    def __init__(self) -> None:
-        self.next = _Next()
-
-    def generate_trace_id(self) -> int:
-        chosen, self.next.trace = self.next.trace, 0
-        return chosen or _random.getrandbits(128) or 1
-
-    def generate_span_id(self) -> int:
-        return _random.getrandbits(64) or 1
-
-    def is_trace_id_random(self) -> bool:
-        return True
 
 
 class Span:
@@ -95,6 +65,13 @@ class Span:
     def end(self) -> None:
         """For a span of `Tracer.begin`."""
         self._span.end()
+
+    def failed(self, error: BaseException) -> None:
+        """It ended by `error`; a cancellation is an event, not a failure."""
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self.add_event("cancelled")
+        else:
+            self.record_error(error)
 
     def record_error(self, error: BaseException) -> None:
         """The span failed, and why: type, message, stack (frames only, never their variables)."""
@@ -131,7 +108,7 @@ class Tracer:
             raise ValueError(f"sample_ratio must be from 0 to 1, not {sample_ratio}")
         ratio = TraceIdRatioBased(sample_ratio)
         self._bound = ratio.bound
-        self._ids = _Ids()
+        self._ids = TraceIds()
         self._queue: SpanQueue | None = None
         self._tracer: otel.Tracer | None = None
         if exporter is None:
@@ -168,6 +145,15 @@ class Tracer:
         """
         return _Block(self, name, kind, attributes or {}, parent, links)
 
+    def place(self, parent: TraceContext | None) -> TraceContext:
+        """Where work under `parent` (None: a trace begins) stands: its ids, and whether it is sampled. All that there
+        is of a span that nobody will see (not `records`); any other begins with `begin`."""
+        return new_place(self._bound) if parent is None else place_under(parent)
+
+    def records(self, place: TraceContext) -> bool:
+        """Whether somebody will see a span there."""
+        return place.sampled and self._tracer is not None
+
     @property
     def exports(self) -> bool:
         """Whether anybody keeps spans."""
@@ -200,7 +186,7 @@ class Tracer:
         trace_id: int = 0,
     ) -> Span:
         if parent is None:
-            trace_id = trace_id or self._ids.generate_trace_id()
+            trace_id = trace_id or new_trace_id()
             sampled = self.samples(trace_id)
         else:
             sampled = parent.sampled
@@ -250,20 +236,17 @@ class _Block:
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
-            if isinstance(error, asyncio.CancelledError | GeneratorExit):
-                self._span.add_event("cancelled")
-            elif error is not None:
-                self._span.record_error(error)
+            if error is not None:
+                self._span.failed(error)
             self._span.end()
         finally:
             self._context.__exit__()
 
 
 def _unrecorded(parent: TraceContext | None, trace_id: int, sampled: bool) -> TraceContext:
-    span_id = f"{_random.getrandbits(64) or 1:016x}"
-    if parent is None:
-        return TraceContext(f"{trace_id:032x}", span_id, sampled)
-    return TraceContext(parent.trace_id, span_id, sampled, parent.state)
+    if parent is not None:
+        return place_under(parent)
+    return TraceContext(f"{trace_id:032x}", f"{new_span_id():016x}", sampled)
 
 
 def _shown(name: str, value: Any) -> Any:

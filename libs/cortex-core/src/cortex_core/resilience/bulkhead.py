@@ -33,7 +33,8 @@ class Bulkhead(Policy):
     A waiting caller leaves with BulkheadTimeout after `queue_timeout` seconds (≥ 0; None: no bound of its own), or at
     its context's deadline; one who finds the queue full with BulkheadFull, at once. `async with bulkhead:` and
     `with bulkhead:` hold a place for a block. A blocking call waits in its thread, by the machine's clock; on an event
-    loop's thread it must not, for nobody could let it in. Raises ValueError for arguments out of their bounds.
+    loop's thread it must not, for nobody could let it in. `on_admission` hears of every call, `on_refusal` only of
+    those that do not get in. Raises ValueError for arguments out of their bounds.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Bulkhead(Policy):
         name: str = "",
         clock: Clock | None = None,
         on_admission: OnAdmission | None = None,
+        on_refusal: OnAdmission | None = None,
     ) -> None:
         whole("max_concurrent", max_concurrent)
         whole("max_queue", max_queue, least=0)
@@ -56,6 +58,7 @@ class Bulkhead(Policy):
         self.name = name
         self._clock = clock or SystemClock()
         self._on_admission = on_admission
+        self._on_refusal = on_refusal
         self._lock = threading.RLock()  # reentrant: a collected coroutine gives its permit back in whatever thread runs
         self._in_use = 0
         self._line: OrderedDict[Waiter, None] = OrderedDict()  # empty while a permit is free
@@ -233,10 +236,13 @@ class Bulkhead(Policy):
         raise BulkheadTimeout(f"no place within {waiter.end - waiter.since:.3f} s", bulkhead=self.name)
 
     def _tell(self, outcome: Admission, waiter: Waiter | None = None) -> None:
-        if self._on_admission is None:
+        on_refusal = None if outcome is Admission.ADMITTED else self._on_refusal
+        if self._on_admission is None and on_refusal is None:
             return
         waited = 0.0 if waiter is None else self._clock.monotonic() - waiter.since
-        tell(self._on_admission, AdmissionDetails(self.name, outcome, waited, self._in_use, len(self._line)))
+        details = AdmissionDetails(self.name, outcome, waited, self._in_use, len(self._line))
+        tell(self._on_admission, details)
+        tell(on_refusal, details)
 
 
 def _settle(woken: "asyncio.Future[None]") -> None:

@@ -8,6 +8,7 @@ what anybody may do (`authorize`).
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
@@ -30,7 +31,7 @@ from cortex_core.security.errors import (
     Unauthenticated,
 )
 from cortex_core.security.hooks import AttemptDetails, AuthenticationHooks, Unheard
-from cortex_core.security.memo import Memo
+from cortex_core.security.memo import Known, Memo
 from cortex_core.security.scopes import ANONYMOUS_SCOPES
 from cortex_core.security.turns import Turns
 
@@ -77,7 +78,7 @@ class Authenticator:
         self.anonymous = anonymous
         self.keys = keys
         self.edge = edge
-        self._readers = {Kind.JWT: jwt, Kind.TOKEN: internal}
+        self._readers: dict[Kind, TokenReader | None] = {Kind.JWT: jwt, Kind.TOKEN: internal, Kind.STATIC: None}
         self._carriers = PUBLIC_CARRIERS if edge else CARRIERS
         self._tenants = tenants
         self._hooks = hooks or Unheard()
@@ -85,21 +86,31 @@ class Authenticator:
         self.turns = Turns()
         self._under_way: dict[tuple[bytes, int], asyncio.Task[Principal]] = {}
 
+    def accept_static(self, tokens: TokenReader) -> None:
+        """From now on static tokens are accepted, those that `tokens` knows."""
+        self._readers[Kind.STATIC] = tokens
+
     def recall(self, headers: Headers) -> Principal | None:
         """Who this is where that is known without asking anybody, or nobody is named and nobody has to be. None: ask
         `authenticate`."""
+        known = self.remembered(headers)
+        return None if known is None else known[0]
+
+    def remembered(self, headers: Headers) -> Known | None:
+        """The same, and until when that holds: a reading of `memo.monotonic`, as long as `memo.generation` is what it
+        is now."""
         carriers = self._carriers
         found = [pair for pair in headers if pair[0] in carriers]
         if not found:
-            return self.anonymous
+            return None if self.anonymous is None else (self.anonymous, math.inf)
         if len(found) > 1:
             return None
         name, value = found[0]
         if name == AUTHORIZATION:
-            return self.memo.who(value[7:]) if value[:7] == b"Bearer " else None
+            return self.memo.known(value[7:]) if value[:7] == b"Bearer " else None
         if name == INTERNAL:
-            return self.memo.who_inside(value)
-        return self.memo.who(value) if name == API_KEY and value[:3] == b"ck_" else None
+            return self.memo.known_inside(value)
+        return self.memo.known(value) if name == API_KEY and value[:3] == b"ck_" else None
 
     async def authenticate(self, headers: Headers, source: str | None = None) -> Principal:
         """`source`: where it comes from, an address; its look-ups of API keys wait for each other. Raises

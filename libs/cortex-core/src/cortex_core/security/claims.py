@@ -44,6 +44,15 @@ def claims_of(principal: Principal) -> dict[str, Any]:
     return claims | {name: value for name, value in more.items() if value is not None}
 
 
+def static_principal_of(entry: Mapping[str, Any]) -> Principal:
+    """The same of an entry among static tokens, which has no end. Raises InvalidCredential, naming the member."""
+    scopes = entry.get("scopes", [])
+    if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
+        raise _wrong("scopes")
+    claims = {name: entry[name] for name in ("sub", "tenant", "plan") if name in entry}
+    return _principal({**claims, "scope": " ".join(scopes)}, "static-token", roles=_roles(entry))
+
+
 def _principal(
     claims: Mapping[str, Any], method: Method, *, roles: frozenset[str], key_id: str | None = None
 ) -> Principal:
@@ -60,7 +69,7 @@ def _principal(
         email=_optional(claims, "email", _EMAIL),
         key_id=key_id,
         plan=_optional(claims, "plan", _NAME),
-        expires_at=float(claims["exp"]),
+        expires_at=float(claims["exp"]) if "exp" in claims else None,
     )
 
 

@@ -1,8 +1,8 @@
 """Where a request may carry a credential, read strictly. Nothing is verified here.
 
-A public credential (a JWT, or an API key `ck_…`) comes as `Authorization: Bearer …`, an API key also as `X-API-Key`,
-and either from a page that opens a WebSocket as the subprotocol `cortex.bearer.<credential>`. Between our own services
-the internal token comes as `X-Cortex-Principal`.
+A public credential (a JWT, an API key `ck_…`, or a static token `st_…`) comes as `Authorization: Bearer …`, an API key
+also as `X-API-Key`, and each from a page that opens a WebSocket as the subprotocol `cortex.bearer.<credential>`.
+Between our own services the internal token comes as `X-Cortex-Principal`.
 """
 
 import re
@@ -24,6 +24,7 @@ MAX_SIZE: Final = 8192
 """Bytes of a credential. What is longer is not even looked at."""
 
 KEY_PREFIX: Final = b"ck_"
+STATIC_PREFIX: Final = b"st_"
 SUBPROTOCOL_PREFIX: Final = b"cortex.bearer."
 
 _BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750, section 2.1
@@ -33,6 +34,7 @@ _TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 class Kind(Enum):
     JWT = "jwt"
     KEY = "api-key"
+    STATIC = "static-token"
     TOKEN = "internal"  # noqa: S105 - a word for ours, between services
 
 
@@ -87,7 +89,9 @@ def _internal(value: bytes) -> list[Credential]:
 
 
 def _public(credential: bytes) -> Credential:
-    return Credential(Kind.KEY if credential.startswith(KEY_PREFIX) else Kind.JWT, credential)
+    if credential.startswith(KEY_PREFIX):
+        return Credential(Kind.KEY, credential)
+    return Credential(Kind.STATIC if credential.startswith(STATIC_PREFIX) else Kind.JWT, credential)
 
 
 def _refuse_huge(value: bytes) -> None:

@@ -1,4 +1,4 @@
-"""An issuer's public keys: a JWK set (RFC 7517, section 5) from a file or an address, kept fresh and rotated.
+"""An issuer's public keys: a JWK set (RFC 7517, section 5) or PEM from a file or an address, kept fresh and rotated.
 
 Old and new keys are valid side by side for as long as the set has both. Refreshed behind the requests once it is `ttl`
 seconds old; at once, but at most every `pause`, for a key nobody has heard of; and while its source is away the last
@@ -13,6 +13,7 @@ from typing import Final
 from cortex_core.kernel.clock import Clock
 from cortex_core.security.errors import AuthenticationUnavailable
 from cortex_core.security.hooks import AuthenticationHooks, KeySetDetails, Unheard
+from cortex_core.security.pem import BEGIN, UnusablePem, private_jwk, public_jwks
 from cortex_core.security.signatures import SigningKey, UnusableKey, VerifyingKey
 
 MAX_BYTES: Final = 256 << 10
@@ -25,7 +26,7 @@ Fetch = Callable[[], Awaitable[bytes]]
 
 
 class UnusableKeySet(ValueError):
-    """What should be a JWK set is none, or has no key that can be used."""
+    """What should be a JWK set or PEM is neither, or has no key that can be used."""
 
 
 def parse_key_set(data: bytes, *, development: bool = False) -> tuple[Mapping[str, VerifyingKey], list[str]]:
@@ -33,10 +34,9 @@ def parse_key_set(data: bytes, *, development: bool = False) -> tuple[Mapping[st
     one `kid` neither is taken. Raises UnusableKeySet where none is left."""
     if len(data) > MAX_BYTES:
         raise UnusableKeySet(f"a key set has at most {MAX_BYTES} bytes")
-    try:
-        listed = json.loads(data)["keys"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UnusableKeySet("it is no JSON object with keys") from error
+    if not data.strip():
+        raise UnusableKeySet("it is empty")
+    listed = _listed(data)
     if not isinstance(listed, list) or len(listed) > MAX_KEYS:
         raise UnusableKeySet(f"keys must be a list of at most {MAX_KEYS}")
     found: dict[str, VerifyingKey] = {}
@@ -62,12 +62,23 @@ def parse_key_set(data: bytes, *, development: bool = False) -> tuple[Mapping[st
     return found, ignored
 
 
-def parse_signing_key(data: bytes, *, development: bool = False) -> SigningKey:
-    """A private JWK. Raises UnusableKeySet."""
+def _listed(data: bytes) -> object:
+    """What stands under `keys`, or the keys of PEM."""
     try:
-        key = SigningKey.of(json.loads(data))
+        return public_jwks(data) if BEGIN in data else json.loads(data)["keys"]
+    except UnusablePem as error:
+        raise UnusableKeySet(str(error)) from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UnusableKeySet("it is no JSON object with keys, and no PEM") from None
+
+
+def parse_signing_key(data: bytes, *, development: bool = False) -> SigningKey:
+    """A private JWK, or a private key as PEM. Raises UnusableKeySet."""
+    try:
+        key = SigningKey.of(private_jwk(data) if BEGIN in data else json.loads(data))
     except (ValueError, RecursionError) as error:
-        why = str(error) if isinstance(error, UnusableKey) else "it is no JSON"
+        known = isinstance(error, UnusableKey | UnusablePem)
+        why = str(error) if known else "it is no JSON, and no PEM"
         raise UnusableKeySet(why) from None  # the text of a private key is in what JSON's errors show
     if key.kid.startswith(DEVELOPMENT) and not development:
         raise UnusableKeySet("it is a key of a developer's machine")

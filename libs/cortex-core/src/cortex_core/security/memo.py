@@ -17,6 +17,9 @@ from cortex_core.kernel.principal import Principal
 from cortex_core.security.credentials import Credential, Kind
 from cortex_core.security.errors import InvalidCredential
 
+Known = tuple[Principal, float]
+"""Somebody, and until when (a reading of the monotonic clock) it holds that it is he."""
+
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -29,7 +32,7 @@ class Memo:
         self._refused_ttl = refused_ttl
         self._capacity = capacity
         self._public, self._internal = os.urandom(32), os.urandom(32)
-        self._known: dict[bytes, tuple[Principal, float]] = {}
+        self._known: dict[bytes, Known] = {}
         self._refused: dict[bytes, tuple[str, str, float]] = {}
         self.monotonic = clock.monotonic
         self.generation = 0
@@ -42,13 +45,22 @@ class Memo:
 
     def who(self, value: bytes) -> Principal | None:
         """Whose the public credential (a JWT, an API key) is, where that is known."""
+        entry = self.known(value)
+        return None if entry is None else entry[0]
+
+    def known(self, value: bytes) -> Known | None:
+        """The same, and until when that holds."""
         entry = self._known.get(blake2b(value, digest_size=16, key=self._public).digest())
-        return entry[0] if entry is not None and entry[1] > self.monotonic() else None
+        return entry if entry is not None and entry[1] > self.monotonic() else None
 
     def who_inside(self, value: bytes) -> Principal | None:
         """The same for an internal token. Each sort has its own digests: neither can pass for the other."""
+        entry = self.known_inside(value)
+        return None if entry is None else entry[0]
+
+    def known_inside(self, value: bytes) -> Known | None:
         entry = self._known.get(blake2b(value, digest_size=16, key=self._internal).digest())
-        return entry[0] if entry is not None and entry[1] > self.monotonic() else None
+        return entry if entry is not None and entry[1] > self.monotonic() else None
 
     def refusal(self, credential: Credential) -> InvalidCredential | None:
         """How the credential was refused a moment ago."""

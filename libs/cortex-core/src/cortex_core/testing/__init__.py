@@ -9,7 +9,7 @@ from cortex_core.testing.bounds import assert_bound
 from cortex_core.testing.fake_clock import FakeClock
 from cortex_core.testing.issuing import Issuer
 from cortex_core.testing.machines import machine_settings
-from cortex_core.testing.ports import free_port
+from cortex_core.testing.ports import free_port, free_row
 from cortex_core.testing.postgres_binaries import PostgresServerError
 from cortex_core.testing.postgres_server import PostgresServer
 from cortex_core.testing.redis_server import RedisServer, RedisServerError
@@ -26,6 +26,7 @@ __all__ = [
     "assert_bound",
     "eventually",
     "free_port",
+    "free_row",
     "machine_settings",
     "serving",
 ]

@@ -14,13 +14,23 @@ _random = (
 
 def free_port() -> int:
     """A TCP port that nothing on 127.0.0.1 listens on now. Raises OSError when none is found."""
+    return free_row(1)
+
+
+def free_row(count: int) -> int:
+    """The first of so many such ports in a row. Raises OSError when none is found."""
     for _ in range(200):
-        port = _random.choice(_BELOW_EPHEMERAL)
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise OSError("no free port between 20000 and 32000 on 127.0.0.1")
+        first = _random.choice(_BELOW_EPHEMERAL)
+        if all(map(_is_free, range(first, first + count))):
+            return first
+    raise OSError("no free ports between 20000 and 32000 on 127.0.0.1")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

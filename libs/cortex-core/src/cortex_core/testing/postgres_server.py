@@ -13,12 +13,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
-from cortex_core.testing.ports import free_port
+from cortex_core.testing.loopback_server import LoopbackServer
 from cortex_core.testing.postgres_binaries import (
     Account,
     PostgresServerError,
@@ -33,21 +32,19 @@ _USER: Final = "cortex"
 _HBA: Final = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 
 
-class PostgresServer:
+class PostgresServer(LoopbackServer):
     """One PostgreSQL on a free loopback port. `url` stays the same over `stop` and `start`."""
 
+    error = PostgresServerError
+    patience = _PATIENCE
+
     def __init__(self, programs: Path, folder: Path, account: Account, settings: Mapping[str, str]) -> None:
+        super().__init__(folder)
         self._programs = programs
-        self._folder = folder
         self._account = account
         self._settings = settings
-        self._port = free_port()
         self._password = secrets.token_urlsafe(16)
         self._databases = 0
-        self._parent = ThreadPoolExecutor(
-            1
-        )  # its children die with the thread that starts them: it lasts as long as we
-        self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     @contextmanager
@@ -81,33 +78,6 @@ class PostgresServer:
 
     def url_of(self, database: str) -> str:
         return f"postgresql+asyncpg://{_USER}:{self._password}@127.0.0.1:{self._port}/{database}"
-
-    @property
-    def port(self) -> int:
-        return self._port
-
-    @property
-    def folder(self) -> Path:
-        return self._folder
-
-    @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
-
-    def start(self) -> None:
-        """Returns when it answers; nothing happens if it already does. Raises PostgresServerError."""
-        if self._process is not None and self._process.poll() is None:
-            return
-        with (self._folder / "log").open("ab") as log:
-            options = {"cwd": self._folder, "env": _environment(), "stdout": log, "stderr": log}
-            starting = self._parent.submit(self._account.start, self._command(), stdin=subprocess.DEVNULL, **options)
-            self._process = starting.result()
-        end = time.monotonic() + _PATIENCE
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > end:
-                self.stop(kill=True)
-                raise PostgresServerError(f"{self._programs}/postgres did not start:\n{self._last_words()}")
-            time.sleep(0.005)
 
     def stop(self, *, kill: bool = False) -> None:
         """Ends it, in order or as a crash (SIGKILL to every process of it), and returns when it is gone. Its data
@@ -164,6 +134,16 @@ class PostgresServer:
             raise PostgresServerError(f"{command[0]} made no cluster:\n{made.stdout[-400:]}{made.stderr[-400:]}")
         password_file.unlink()
         (self._folder / "data" / "pg_hba.conf").write_text(_HBA, encoding="utf-8")
+
+    def _spawn(self, command: list[str], log: BinaryIO) -> "subprocess.Popen[bytes]":
+        options = {
+            "cwd": self._folder,
+            "env": _environment(),
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": log,
+        }
+        return self._account.start(command, **options)
 
     def _command(self) -> list[str]:
         settings = {
@@ -224,9 +204,6 @@ class PostgresServer:
         own = self._process.pid
         running = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
         return [own, *(pid for pid in running if _parent_of(pid) == own)]
-
-    def _last_words(self) -> str:
-        return (self._folder / "log").read_text(errors="replace")[-800:]
 
 
 def _environment() -> dict[str, str]:

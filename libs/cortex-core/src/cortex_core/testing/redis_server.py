@@ -11,14 +11,12 @@ import socket
 import subprocess
 import sysconfig
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self, cast
 
-from cortex_core.testing.ports import free_port
+from cortex_core.testing.loopback_server import LoopbackServer
 
 _PATIENCE: Final = 10.0  # seconds for it to start or to end
 
@@ -47,15 +45,15 @@ def find_redis_server() -> Path:
     )
 
 
-class RedisServer:
+class RedisServer(LoopbackServer):
     """One redis-server on a free loopback port, append-only file on. `url` stays the same over `stop` and `start`."""
 
+    error = RedisServerError
+    patience = _PATIENCE
+
     def __init__(self, binary: Path, folder: Path) -> None:
+        super().__init__(folder)
         self._binary = binary
-        self._folder = folder
-        self._port = free_port()
-        self._parent = ThreadPoolExecutor(1)  # its child dies with the thread that starts it: this one lasts as we do
-        self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     @contextmanager
@@ -74,35 +72,6 @@ class RedisServer:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._port}/0"
-
-    @property
-    def port(self) -> int:
-        return self._port
-
-    @property
-    def folder(self) -> Path:
-        return self._folder
-
-    @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
-
-    def start(self) -> None:
-        """Returns when it answers; nothing happens if it already does. Raises RedisServerError."""
-        if self._process is not None and self._process.poll() is None:
-            return
-        with (self._folder / "log").open("ab") as log:
-            starting = self._parent.submit(
-                subprocess.Popen, self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-            self._process = starting.result()
-        end = time.monotonic() + _PATIENCE
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > end:
-                self.stop(kill=True)
-                log_tail = (self._folder / "log").read_text(errors="replace")[-800:]
-                raise RedisServerError(f"{self._binary} did not start on port {self._port}:\n{log_tail}")
-            time.sleep(0.005)
 
     def stop(self, *, kill: bool = False) -> None:
         """Ends the process, by SIGTERM or as a crash by SIGKILL, and returns when it is gone. Its data stays."""
@@ -144,6 +113,9 @@ class RedisServer:
             return bool(self.command("PING") == "PONG")
         except (OSError, RuntimeError):  # not listening yet, or loading its file
             return False
+
+    def _spawn(self, command: list[str], log: BinaryIO) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - our own words
 
     def _command(self) -> list[str]:
         dies_with_us = [found, "--pdeathsig", "KILL", "--"] if (found := shutil.which("setpriv")) else []

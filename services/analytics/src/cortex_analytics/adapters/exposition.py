@@ -19,7 +19,7 @@ class PrometheusExposition(Collector):
     def __init__(self, metrics: MetricsCollector) -> None:
         self._metrics = metrics
         self._totals: Figures | None = None
-        metrics.registry.register(self)
+        metrics.show(self)
 
     def render(self, totals: Figures | None) -> str:
         self._totals = totals

@@ -54,3 +54,18 @@ class Kernels:
         with self.applied(Operation.GRAYSCALE, _SAMPLE) as view:
             if view != _GREY_SAMPLE:
                 raise WrongResult(f"grayscale made {bytes(view).hex()} of {_SAMPLE.hex()}")
+
+
+class SelfTest:
+    """What the probe asks: four pixels through kernels of its own, for one thread. They are made anew after an error: a
+    machine that stands still for the length of the deadline is a trap, too, and must not be this service's end."""
+
+    def __init__(self, module: WasmModule) -> None:
+        self._module = module
+        self._kernels: Kernels | None = Kernels(module)
+
+    def __call__(self) -> None:
+        """Raises WrongResult, or the sandbox's errors."""
+        kernels, self._kernels = self._kernels or Kernels(self._module), None
+        kernels.check()
+        self._kernels = kernels

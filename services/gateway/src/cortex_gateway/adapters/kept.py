@@ -29,6 +29,8 @@ class KeptAnswers:
         self._literal = frozenset(template for template, _ in table if "{" not in template)
         self.store = MemoryCacheStore(max_bytes, clock=clock) if max_bytes else None
         self.policy = CachePolicy(name=_NAME, origin=_ORIGIN, rules=[*_rules(table)], date=False)
+        read = frozenset({self.policy.tag_header.encode()})
+        self.withheld = read if self.store is None else frozenset()  # else the cache reads them, and takes them out
         self.on_purged: Callable[[int], None] | None = None
         self._known: dict[tuple[str, str], list[str]] = {}
 

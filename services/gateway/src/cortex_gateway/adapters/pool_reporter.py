@@ -13,25 +13,25 @@ class PoolReporter:
     def __init__(self, metrics: MetricsCollector, logger: Logger) -> None:
         self._logger = logger
         counter, gauge = metrics.create_counter, metrics.create_gauge
-        self._connections = gauge("cortex_upstream_connections", "Connections to a service", ("service", "state"))
-        self._outstanding = gauge("cortex_upstream_outstanding", "Requests under way to a service", ("service",))
-        self._ejections = counter("cortex_upstream_ejections_total", "Replicas that were left out", ("service",))
+        self._connections = gauge("cortex_upstream_connections", "Connections to a service", ("upstream", "state"))
+        self._outstanding = gauge("cortex_upstream_outstanding", "Requests under way to a service", ("upstream",))
+        self._ejections = counter("cortex_upstream_ejections_total", "Replicas that were left out", ("upstream",))
         self._races = counter(
-            "cortex_upstream_reuse_races_total", "Kept connections that were closed when they were used", ("service",)
+            "cortex_upstream_reuse_races_total", "Kept connections that were closed when they were used", ("upstream",)
         )
 
     def show(self, services: Mapping[Service, ServicePool]) -> None:
         """From now on."""
         for service, pool in services.items():
-            self._connections.labels(service=service, state="idle").follow(pool.idle)
-            self._connections.labels(service=service, state="active").follow(pool.active)
-            self._outstanding.labels(service=service).follow(pool.outstanding)
-            self._ejections.labels(service=service)
-            self._races.labels(service=service)
+            self._connections.labels(upstream=service, state="idle").follow(pool.idle)
+            self._connections.labels(upstream=service, state="active").follow(pool.active)
+            self._outstanding.labels(upstream=service).follow(pool.outstanding)
+            self._ejections.labels(upstream=service)
+            self._races.labels(upstream=service)
 
     def ejected(self, service: Service, replica: str, seconds: float, /) -> None:
-        self._ejections.labels(service=service).inc()
+        self._ejections.labels(upstream=service).inc()
         self._logger.warning("replica ejected", service=service, replica=replica, seconds=seconds)
 
     def raced(self, service: Service, /) -> None:
-        self._races.labels(service=service).inc()
+        self._races.labels(upstream=service).inc()

@@ -103,6 +103,12 @@ class Reception:
         self._ended = True
         self._news.set()
 
+    def arrived(self, head: Head, body: bytes) -> None:
+        self.answered(head)
+        if body:
+            self.received(body)
+        self.completed()
+
     def failed(self, error: CortexError) -> None:
         self._fails(error)
 

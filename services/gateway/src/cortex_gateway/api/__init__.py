@@ -53,6 +53,8 @@ class Forwarding:
         request = _incoming(scope, scope["method"], body.parts() if body.expected else None)
         async with use.forward(request, route) as answer:
             headers = response_headers(answer.status, answer.headers)
+            if withheld := use.forward.withheld:
+                headers = [(name, value) for name, value in headers if name not in withheld]
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             async for part in answer.body:
                 await send({"type": "http.response.body", "body": part, "more_body": True})

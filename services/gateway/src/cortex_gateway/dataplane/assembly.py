@@ -2,7 +2,7 @@
 metrics for both lanes."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from cortex_core.asgi.http_cache import Filler
 from cortex_core.chassis import Limits, Platform
@@ -18,6 +18,8 @@ from cortex_gateway.dataplane.records import Records
 from cortex_gateway.dataplane.table import ExpressTable
 from cortex_gateway.ports import Carrier
 from cortex_gateway.routes import RouteTable
+
+_ANY: Final = 1 << 62
 
 
 def make_data_plane(
@@ -49,12 +51,14 @@ def make_data_plane(
         carrier=carrier,
         heads=heads,
         records=Records(platform.metrics, requests, platform.logger, platform.tracer),
-        recall=platform.authenticator.recall,
+        recall=platform.authenticator.remembered,
+        epoch=platform.authenticator.memo,
         signed=signed,
         gate=gate,
         hot=hot,
         fills=None if filler is None else Fills(filler),
         encoder=encoder,
+        untouched_below=_ANY if encoder is None else encoder.untouched_below,
         cache=cache.encode(),
         changed=changed,
         drain=platform.drain,

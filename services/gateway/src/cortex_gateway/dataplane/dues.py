@@ -4,7 +4,8 @@ Owns no rule and no count. A rule is asked once for all the requests of a connec
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from cortex_core.asgi import Rule
@@ -27,7 +28,7 @@ class Spender(Protocol):
 class Dues:
     """The demands of a kind of requests. `spent` and `acquire` count one; `fields` is what its answer says of it."""
 
-    __slots__ = ("_cost", "_demands", "_limiter", "_policies", "_templates")
+    __slots__ = ("_cost", "_demands", "_limiter", "_policies", "_templates", "spent")
 
     def __init__(self, limiter: Spender, demands: Sequence[Demand], cost: int) -> None:
         self._limiter = limiter
@@ -35,9 +36,7 @@ class Dues:
         self._policies: list[Policy] = [policy for policy, _ in demands]
         self._cost = cost
         self._templates: dict[str, bytes] = {}
-
-    def spent(self) -> Decision | None:
-        return self._limiter.spend(*self._demands, cost=self._cost)
+        self.spent: Callable[[], Decision | None] = partial(limiter.spend, *self._demands, cost=cost)
 
     async def acquire(self) -> Decision:
         """Raises LimiterUnavailable."""

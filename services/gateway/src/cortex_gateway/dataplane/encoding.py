@@ -33,6 +33,8 @@ from cortex_core.asgi.types import Headers
 from cortex_gateway.ports import Head
 
 _WORDS: Final = frozenset({206, 304})  # they speak of a 200 that is not there
+_MOST_UNASKED: Final = 256
+_LONGEST_UNASKED: Final = 2048  # bytes of fields
 
 
 class Encoder:
@@ -54,10 +56,16 @@ class Encoder:
         self._codecs = {codec.name: codec for codec in installed_codecs()}
         self._order = tuple(self._codecs)
         self._making: set[asyncio.Task[bytes]] = set()
+        self._unasked: dict[tuple[int, bytes], Head] = {}
 
     def choice(self, accept_encoding: bytes | None) -> Choice:
         """What a client gets. Neither a coding nor identity: 406, which is for the application to say."""
         return UNASKED if accept_encoding is None else negotiate(accept_encoding.decode("latin-1"), self._order)
+
+    @property
+    def untouched_below(self) -> int:
+        """A final answer (none of 206, 304) of fewer bytes passes as it is, where identity is accepted."""
+        return self.worth.threshold
 
     def _is_small(self, length: int | None) -> bool:
         return length is not None and length < self.worth.threshold
@@ -95,6 +103,23 @@ class Encoder:
         if codec is None or spared or (old and not bodiless and head.length is None):
             return Encoding(rules.varied(pairs), head.length)
         return Encoded(self, pairs, codec, load)
+
+    def unasked(self, head: Head) -> Head:
+        """`head` of a whole answer (none of 206, 304, none to HEAD) for a client that named no coding: it passes as it
+        is, and may have to say that others get it encoded. The same heads come again: what they become is kept."""
+        key = head.status, head.fields
+        told = self._unasked.get(key)
+        if told is None:
+            encoding = self.begin(None, head, b"GET")
+            if encoding is None:
+                told = head
+            else:
+                told = Head(head.status, fields := encoding.fields, fields.lower(), head.length)
+            if len(self._unasked) >= _MOST_UNASKED:
+                self._unasked.clear()
+            if len(head.fields) <= _LONGEST_UNASKED:
+                self._unasked[key] = told
+        return told
 
     def kept(self, pairs: Headers, codec: Codec, body: bytes) -> bytes | None:
         """An immutable body as it was compressed before. The first time it is made, off the loop, for those to come."""

@@ -5,17 +5,21 @@ Refuses to parse: what a service says is looked for, and cut out where it must n
 
 import re
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
 from cortex_core.asgi import HeaderPolicy
 from cortex_core.asgi.security_headers import REVEALING, fixed_fields
 from cortex_gateway.domain.forwarding import ANSWERED_BY_US
+from cortex_gateway.ports import Head
 
 LIMITS: Final = (
     b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset", b"ratelimit-policy", b"ratelimit",
 )  # fmt: skip
 _TAGS: Final = b"cache-tag"  # the cache's own
+_MOST_DRESSED: Final = 256
+_LONGEST_DRESSED: Final = 4096  # bytes
 
 
 def _status_line(status: int) -> bytes:
@@ -27,6 +31,12 @@ def _status_line(status: int) -> bytes:
 
 
 STATUS_LINES: Final = {status: _status_line(status) for status in range(100, 600)}
+
+
+@lru_cache(maxsize=256)
+def cache_status(cache: bytes, reason: bytes, status: int) -> bytes:
+    """The line, of a cache of that name, of an answer that it does not keep; none where there is no cache."""
+    return b"cache-status: %b; fwd=%b; fwd-status=%d\r\n" % (cache, reason, status) if cache else b""
 
 
 def without(fields: bytes, folded: bytes, name: bytes) -> tuple[bytes, bytes]:
@@ -52,6 +62,7 @@ class Heads:
         self._lines = [(b"\r\n" + name + b":", b"%b: %b\r\n" % (name, value)) for name, value in self._ours]
         self._any = re.compile(b"|".join(re.escape(name + b":") for name, _ in self._ours))
         self.security = b"".join(line for _, line in self._lines)
+        self._dressed: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
         self._second = -1
         self._date = b""
 
@@ -61,6 +72,18 @@ class Heads:
         if second != self._second:
             self._second, self._date = second, b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
         return self._date
+
+    def dressed(self, head: Head, *, limited: bool) -> bytes:
+        """`passed` for the head of an answer that came whole and has a body: the same bytes come again and again."""
+        known = self._dressed[limited]
+        fields = known.get(head.fields)
+        if fields is None:
+            fields = self.passed(head.fields, head.folded, limited=limited, bodiless=False)
+            if len(known) >= _MOST_DRESSED:
+                known.clear()
+            if len(fields) <= _LONGEST_DRESSED:
+                known[head.fields] = fields
+        return fields
 
     def kept(self, fields: bytes, *, limited: bool) -> bytes:
         """A service's fields that were kept for a while, as `passed` has them."""

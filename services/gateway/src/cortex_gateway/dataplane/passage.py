@@ -1,22 +1,22 @@
 """One request in the express lane, from its head to its service: what it counts against, and its body on the way."""
 
 import logging
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from cortex_core.asgi.body_limit import RequestTooLarge
 from cortex_core.asgi.http_cache import Filling, Put
 from cortex_core.asgi.http_cache.filling import MISSING
-from cortex_core.kernel import CortexError, Principal
+from cortex_core.kernel import CortexError
 from cortex_gateway.dataplane.dues import Dues
 from cortex_gateway.dataplane.encoding import pairs_of
 from cortex_gateway.dataplane.filling import Fill
 from cortex_gateway.dataplane.plane import DataPlane, HotAnswer
-from cortex_gateway.dataplane.reading import Reading
+from cortex_gateway.dataplane.prepared import Prepared
 from cortex_gateway.dataplane.reply import Reply
-from cortex_gateway.dataplane.table import Entry
 from cortex_gateway.domain import response_headers
 from cortex_gateway.ports import Departure, Head
-from cortex_gateway.routes import Retry, Route
 
 if TYPE_CHECKING:
     from cortex_core.ratelimit import Decision
@@ -28,14 +28,15 @@ _HIGH: Final = 64 << 10  # bytes of a body that wait while its limiter is asked
 _ROUNDS: Final = 2  # fetches that were overtaken by an event, or left; then everybody asks by himself
 _MISSING: Final = MISSING.encode()
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
 
 
 class Passage(Reply):
     """`deliver`, `delivered` and `flush` bring the request's body: the next part, its end, and the end of what has come
     for now."""
 
+    hot: HotAnswer | None = None
     admitted = False
+    on_let_in: Callable[[], None] | None = None  # where the limiter has to be asked
     sent = rounds = 0
     fill: Fill | None = None  # while others may wait for what we fetch
     awaited: Head | None = None  # of an answer that goes out when it is whole
@@ -45,30 +46,38 @@ class Passage(Reply):
         self,
         connection: "ExpressProtocol",
         plane: DataPlane,
-        entry: Entry,
-        reading: Reading,
-        target: bytes,
-        principal: Principal,
-        hot: HotAnswer | None,
+        request: Prepared,
+        hot: HotAnswer | None = None,
         filling: Filling | None = None,
     ) -> None:
-        self.hot = hot
+        self.accepted_at = time.perf_counter()
+        self.connection = connection
+        self.transport = connection.transport
+        self.plane = plane
+        self.request = request
+        self.entry = entry = request.entry
+        self.reading = reading = request.reading
+        self.principal = request.principal
+        self.request_id = reading.request_id or plane.records.ids.request()
+        self.trace = plane.records.begin(entry, reading.trace)
         if hot is not None:
+            self.hot = hot
             self.found = b"hit"
-        self.filling = filling
-        if filling is not None:
+        elif filling is not None:
+            self.filling = filling
             self.forward = self.found = _MISSING
-        super().__init__(connection, plane, entry, reading, target, principal)
         self.held: list[bytes] = []
-        self.whole_body = reading.length == 0 and not reading.chunked
+        self.whole_body = reading.bare
+        self.plain = request.plain
 
-    def start(self, dues: Dues | None) -> None:
-        """Counts it, and goes on when it may pass."""
+    def start(self, dues: Dues | None, decision: "Decision | None") -> None:
+        """Goes on when it may pass. `decision`: what could be said of its dues without asking anybody."""
         if dues is None:
+            self.told = self.plane.told(self.entry, self.principal, self.found)
             return self._go()
-        decision = dues.spent()
         if decision is not None:
             return self._judged(dues, decision)
+        self.told = self.plane.told(self.entry, self.principal, self.found)
         task = self.connection.loop.create_task(self._ask(dues), name="express-limit")
         self.connection.tasks.add(task)
         task.add_done_callback(self.connection.tasks.discard)
@@ -82,15 +91,22 @@ class Passage(Reply):
             _log.exception("the limiter failed")
             return self.refuse(CortexError("something went wrong here; the log has the story"))
         if not self.disconnected:
+            if decision.allowed and self.on_let_in is not None:
+                self.on_let_in()
             self._judged(dues, decision)
             self.flush()
 
     def _judged(self, dues: Dues, decision: "Decision") -> None:
         self.limited = True
-        plane, rate = self.plane, decision.policy.name
-        told = plane.told(self.entry, self.principal, self.found, rate)
-        self.told = told + dues.fields(decision, plane.now())
-        if decision.allowed:
+        plane = self.plane
+        told = dues.fields(decision, plane.now())
+        if plane.shows_policy or plane.everywhere:
+            told = plane.told(self.entry, self.principal, self.found, decision.policy.name) + told
+        self.told = told
+        if self.plain and decision.allowed and not self.held:
+            self.admitted = True
+            self._depart(b"")
+        elif decision.allowed:
             self._go()
         else:
             self.refuse(dues.refusal(decision))
@@ -124,10 +140,10 @@ class Passage(Reply):
         """For all who ask for it; or somebody else does, and we wait."""
         fills, tenant = self.plane.fills, self.principal.tenant
         assert fills is not None  # noqa: S101 - who made `filling`
-        other = fills.under_way(tenant, self.target)
+        other = fills.under_way(tenant, self.request.target)
         if other is not None:
             return other.join(self)
-        self.fill = fills.take(tenant, self.target, filling)
+        self.fill = fills.take(tenant, self.request.target, filling)
         self._depart(b"")
 
     def look(self, *, again: bool) -> None:
@@ -136,13 +152,14 @@ class Passage(Reply):
         if self.response_complete or self.disconnected or fills is None or self.filling is None:
             return None
         headers = self.reading.headers
-        hot = plane.find_hot(entry, self.target, self.principal, headers, collapsed=True)
+        target = self.request.target
+        hot = plane.find_hot(entry, target, self.principal, headers, collapsed=True)
         if hot is not None:
             fills.answered(self.filling, hot.status, collapsed=True)
             return self._answer_hot(hot)
         if again and self.rounds < _ROUNDS:
             self.rounds += 1
-            filling = fills.begin(entry, self.target, self.principal, self.reading, headers)
+            filling = fills.begin(entry, target, self.principal, self.reading, headers)
             if filling is not None:
                 self.filling = filling
                 return self._fetch(filling)
@@ -191,45 +208,26 @@ class Passage(Reply):
         length: int | None = None if reading.chunked else reading.length
         if self.whole_body:
             length = len(body)
-        loop = self.connection.loop
+        connection, request_id, signed = self.connection, self.request_id, plane.signed
+        ours = b"" if signed is None else b"x-cortex-principal: %b\r\n" % signed(self.principal)
         departure = Departure(
-            service=route.service,
-            method=self.entry.method,
-            target=self.target[self.entry.cut :],
-            fields=self._fields(),
-            length=length,
-            timeout=route.timeout,
-            deadline=None if reading.left is None else loop.time() + reading.left / 1000,
-            streams=route.streams,
-            retry=self._may_retry(route),
-            budget=reading.budget,
+            route.service,
+            self.entry.method,
+            self.request.sent_target,
+            b"%b%bx-request-id: %b\r\n%b%b"
+            % (reading.passed, self.trace.lines(), request_id, self.request.tenant, ours),
+            length,
+            route.timeout,
+            None if reading.left is None else connection.loop.time() + reading.left / 1000,
+            route.streams,
+            self.whole_body and not self.sent and self.entry.repeatable,
+            reading.budget,
+            b"\r\nx-request-id: %b\r\n" % request_id,
         )
         self.held.clear()
         self.exchange = plane.carrier.begin(departure, body, self)
-        if not self.connection.pipeline:
-            self.connection.flow.resume_reading()
-
-    def _may_retry(self, route: Route) -> bool:
-        return (
-            route.retry is Retry.IDEMPOTENT and self.entry.method in _IDEMPOTENT and self.whole_body and not self.sent
-        )
-
-    def _fields(self) -> bytes:
-        principal, signed = self.principal, self.plane.signed
-        ours = b"" if signed is None else b"x-cortex-principal: %b\r\n" % signed(principal)
-        tenant = principal.tenant.encode()
-        return b"".join(
-            (
-                self.reading.passed,
-                self.trace.lines(),
-                b"x-request-id: ",
-                self.request_id,
-                b"\r\nx-cortex-tenant: ",
-                tenant,
-                b"\r\n",
-                ours,
-            )
-        )
+        if connection.flow.read_paused and not connection.pipeline:
+            connection.flow.resume_reading()
 
     # The request's body.
 
@@ -246,6 +244,11 @@ class Passage(Reply):
         self.held.append(data)
         if self.sent > _HIGH and not self.admitted:
             self.connection.flow.pause_reading()
+
+    def holds(self, body: bytes) -> None:
+        """Before `start`: this is all of its body."""
+        self.held.append(body)
+        self.sent, self.whole_body = len(body), True
 
     def delivered(self) -> None:
         if self.response_complete or self.whole_body:

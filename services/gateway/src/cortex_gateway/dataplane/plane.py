@@ -7,6 +7,7 @@ from typing import Protocol
 
 from cortex_core.chassis.drain import Drain
 from cortex_core.kernel import Principal
+from cortex_core.security.memo import Known
 from cortex_gateway.dataplane.dues import Tollgate
 from cortex_gateway.dataplane.filling import Fills
 from cortex_gateway.dataplane.heads import Heads
@@ -35,9 +36,12 @@ class Encoding(Protocol):
 
 
 class Encoder(Protocol):
+    @property
+    def untouched_below(self) -> int: ...
     def begin(
         self, accept_encoding: bytes | None, head: Head, method: bytes, *, held: bytes = b"", old: bool = False
     ) -> Encoding | None: ...
+    def unasked(self, head: Head) -> Head: ...
 
 
 class HotAnswer(Protocol):
@@ -60,28 +64,39 @@ class HotAnswers(Protocol):
     ) -> HotAnswer | None: ...
 
 
+class Epoch(Protocol):
+    """See `security.Memo`."""
+
+    generation: int
+    monotonic: Callable[[], float]
+
+
 Changed = Callable[[str, str, str], object]
 
 
 @dataclass(frozen=True, slots=True)
 class DataPlane:
-    """`recall` says who asks where that is known already, `signed` gives what services are told of somebody (None:
-    nothing). `cache` is what `Cache-Status` calls us, empty where nothing is kept. `changed` hears of a successful
-    unsafe request: tenant, method, public path. `now` is in Unix seconds. `everywhere` are lines that every answer
-    has. Once `drain` has begun nothing is answered here: the application says that connections end."""
+    """`recall` says who asks where that is known already, and until when that holds for one `epoch`; `signed` gives
+    what services are told of somebody (None: nothing). `cache` is what `Cache-Status` calls us, empty where nothing is
+    kept. An answer of fewer bytes than `untouched_below` passes as it is: nothing is compressed, or said of that.
+    `changed` hears of a successful unsafe request: tenant, method, public path. `now` is in Unix seconds. `everywhere`
+    are lines that every answer has. Once `drain` has begun nothing is answered here: the application says that
+    connections end."""
 
     table: ExpressTable
     reader: Reader
     carrier: Carrier
     heads: Heads
     records: Records
-    recall: Callable[[Fields], Principal | None]
+    recall: Callable[[Fields], Known | None]
+    epoch: Epoch
     signed: Callable[[Principal], bytes] | None = None
     gate: Tollgate | None = None
     hot: HotAnswers | None = None
     fills: Fills | None = None
     encoder: Encoder | None = None
     cache: bytes = b""
+    untouched_below: int = 0
     now: Callable[[], float] = time.time
     local_fields: bytes = b"content-type: application/json\r\n"
     everywhere: bytes = b""

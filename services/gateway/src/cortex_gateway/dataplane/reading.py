@@ -61,8 +61,9 @@ class Reading:
     `length` is None for a chunked body, `left` the caller's deadline in milliseconds."""
 
     __slots__ = (
-        "accepts", "budget", "chunked", "conditional", "dues", "expects", "headers", "held", "left", "length",
-        "passed", "plain", "refuses_identity", "request_id", "trace",
+        "accepts", "bare", "budget", "chunked", "conditional", "dues", "expects", "headers", "held", "left", "length",
+        "passed", "plain", "refuses_identity", "request_id",
+        "trace",
     )  # fmt: skip
 
     def __init__(self, headers: Headers, said: Mapping[bytes, bytes], passed: bytes) -> None:
@@ -81,6 +82,7 @@ class Reading:
         self.trace: TraceContext | None = None
         self.plain: bool | None = None  # filling.py looks once
         self.dues: dict[Any, Any] = {}
+        self.bare = self.length == 0 and not self.chunked
 
 
 class Reader:

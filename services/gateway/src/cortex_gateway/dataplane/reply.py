@@ -7,66 +7,37 @@ does not finish breaks off here too: it never ends as if it were whole.
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from cortex_core.asgi.http_cache import Filling
 from cortex_core.asgi.problems import problem
-from cortex_core.kernel import Context, CortexError, Principal, use_context
-from cortex_gateway.dataplane.heads import STATUS_LINES
-from cortex_gateway.dataplane.plane import DataPlane, Encoding
-from cortex_gateway.dataplane.reading import Reading
+from cortex_core.kernel import CortexError, use_context
+from cortex_gateway.dataplane.heads import STATUS_LINES, cache_status
+from cortex_gateway.dataplane.outcome import Outcome
 from cortex_gateway.dataplane.records import Ended
-from cortex_gateway.dataplane.table import Entry
-from cortex_gateway.ports import Exchange, Head
-
-if TYPE_CHECKING:
-    from cortex_gateway.dataplane.protocol import ExpressProtocol
+from cortex_gateway.ports import Head
 
 _WITHOUT_BODY: Final = frozenset({204, 304})
+_SPECIAL: Final = frozenset({204, 206, 304})  # without a body, or about one that is not there
 _GATHERED: Final = 64 << 10  # bytes of an answer that is compressed at one go
 _HELD: Final = 64 << 10  # bytes that wait for the end of a turn of the loop
-_CLIENT_LEFT: Final = 499  # as `asgi.AccessLog` has it
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: the connection is reset, not closed
 
 
-class Reply:
+class Reply(Outcome):
     """One answer. It is a `ports.Receiver`, and what uvicorn calls a cycle, as far as its protocol looks at one."""
 
-    message_event: "_Unheard"
-    exchange: Exchange | None = None
     limited = False
-    response_complete = disconnected = False
-    status = size = 0
     found = b"none"  # what the cache had
     chunked = False
-    encoding: Encoding | None = None
     pending: list[bytes] | None = None  # the head, and what goes out with it
     gathered: list[bytes] | None = None
+    old = False  # HTTP/1.0
+    waiting_for_100_continue = False
+    told = b""  # lines that come of who asked, and what that counts against
     forward: bytes = b""  # why the cache, which has nothing, lets the service be asked
     stored = False
-
-    def __init__(
-        self,
-        connection: "ExpressProtocol",
-        plane: DataPlane,
-        entry: Entry,
-        reading: Reading,
-        target: bytes,
-        principal: Principal,
-    ) -> None:
-        self.accepted_at = time.perf_counter()
-        self.connection = connection
-        self.transport = connection.transport
-        self.plane = plane
-        self.entry = entry
-        self.reading = reading
-        self.target = target
-        self.principal = principal
-        self.request_id = reading.request_id or plane.records.ids.request()
-        self.trace = plane.records.begin(entry, reading.trace)
-        self.told = plane.told(entry, principal, self.found)
-        self.old = connection.scope["http_version"] != "1.1"
-        self.keep_alive = connection.keep_alive
-        self.waiting_for_100_continue = reading.expects and not self.old
+    filling: Filling | None = None  # of what is to be kept
 
     # What a service says (ports.Receiver).
 
@@ -102,6 +73,51 @@ class Reply:
             data = self.encoding.write(data)
         if data:
             self._write(data)
+
+    def arrived(self, head: Head, body: bytes) -> None:
+        """The whole answer. Most pass as they are: one write, and nothing else to be held or compressed."""
+        entry, plane, status, length = self.entry, self.plane, head.status, head.length
+        if (
+            length != len(body)
+            or (length >= plane.untouched_below and self.reading.accepts is not None)
+            or status in _SPECIAL
+            or self.reading.refuses_identity
+            or self.filling is not None
+        ):
+            self.answered(head)
+            if body:
+                self.received(body)
+            return self.completed()
+        self.exchange = None
+        if length >= plane.untouched_below and plane.encoder is not None:
+            head = plane.encoder.unasked(head)
+        self.status, self.size = status, length
+        if plane.changed is not None and not entry.safe and 200 <= status < 400:
+            plane.changed(self.principal.tenant, entry.verb, self.request.path)
+        heads = plane.heads
+        reason = self.forward or (b"bypass" if entry.safe else b"method")
+        self.transport.write(
+            b"".join(
+                (
+                    STATUS_LINES[status],
+                    heads.date(time.time()),
+                    heads.dressed(head, limited=self.limited),
+                    cache_status(plane.cache, reason, status),
+                    self.told,
+                    b"x-request-id: ",
+                    self.request_id,
+                    b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n",
+                    body,
+                )
+            )
+        )
+        self.response_complete = True
+        seconds = time.perf_counter() - self.accepted_at
+        ended = Ended(status, seconds, length, True, self.request.path, self.principal, self.request_id)
+        plane.records.ended(entry, self.trace, ended)
+        if not self.keep_alive:
+            self.transport.close()
+        return self.connection.express_complete()
 
     def completed(self) -> None:
         self.exchange = None
@@ -154,10 +170,9 @@ class Reply:
 
     def _kept(self, status: int) -> bytes:
         """What the cache, which did not see this, would say of it."""
-        cache = self.plane.cache
         reason = self.forward or (b"bypass" if self.entry.safe else b"method")
-        stored = b"; stored" if self.stored else b""
-        return b"cache-status: %b; fwd=%b; fwd-status=%d%b\r\n" % (cache, reason, status, stored) if cache else b""
+        line = cache_status(self.plane.cache, reason, status)
+        return line.replace(b"\r\n", b"; stored\r\n") if self.stored else line
 
     def _head(self, status: int, fields: bytes) -> bytes:
         date = self.plane.heads.date(time.time())
@@ -214,61 +229,3 @@ class Reply:
         else:
             self.transport.close()
         self.finish(complete=False)
-
-    # How it ends.
-
-    def hold_answer(self) -> None:
-        """The client does not take more now."""
-        if self.exchange is not None:
-            self.exchange.pause_reading()
-
-    def go_on_answering(self) -> None:
-        if self.exchange is not None:
-            self.exchange.resume_reading()
-
-    def left(self) -> None:
-        """The client has hung up."""
-        if self.response_complete or self.disconnected:
-            return
-        self.disconnected = True
-        exchange, self.exchange = self.exchange, None
-        if exchange is not None:
-            exchange.abort()
-        self.status = self.status or _CLIENT_LEFT
-        self._record(complete=False)
-
-    def finish(self, *, complete: bool = True) -> None:
-        self.response_complete = True
-        if not self.keep_alive:
-            self.transport.close()
-        self._record(complete=complete)
-        self.connection.express_complete()
-
-    def _record(self, *, complete: bool) -> None:
-        if self.encoding is not None:
-            self.encoding.close()
-        seconds, size = time.perf_counter() - self.accepted_at, 0 if self.entry.head else self.size
-        ended = Ended(self.status, seconds, size, complete, self.path, self.principal, self.request_id)
-        self.plane.records.ended(self.entry, self.trace, ended)
-
-    @property
-    def path(self) -> str:
-        return self.target.partition(b"?")[0].decode("ascii")
-
-    def context(self) -> Context:
-        return Context(
-            trace=self.trace.context(),
-            tenant=self.principal.tenant,
-            principal=self.principal,
-            request_id=self.request_id.decode(),
-        )
-
-
-class _Unheard:
-    """Nobody waits for messages here."""
-
-    def set(self) -> None:
-        """Nothing happens."""
-
-
-Reply.message_event = _Unheard()

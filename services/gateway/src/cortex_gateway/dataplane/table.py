@@ -8,15 +8,17 @@ from typing import Any, Final
 
 from cortex_core.kernel import Principal
 from cortex_gateway.dataplane.local import Local
-from cortex_gateway.routes import PREFIX, Route, RouteTable
+from cortex_gateway.routes import PREFIX, Retry, Route, RouteTable
 
 _SEGMENT: Final = rb"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-._~!$&'()*+,;=:@]+"  # RFC 3986's pchar, but nothing encoded
 _QUERY: Final = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]]+")  # as `domain.target_of` leaves it
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A method of a route. `cut`: bytes of the target that a service does not see. `memo` is for whoever prepares
+    """A method of a route. `cut`: bytes of the target that a service does not see. `repeatable`: a request without a
+    body may be sent to it twice. `memo` is for whoever prepares
     something for all requests of it (`records`)."""
 
     method: bytes
@@ -27,6 +29,7 @@ class Entry:
     cut: int = 0
     head: bool = False
     safe: bool = True
+    repeatable: bool = False
     memo: dict[Any, Any] = field(default_factory=dict)
 
     @property
@@ -80,4 +83,14 @@ def _entries(template: str, by_method: Mapping[str, Route]) -> Iterable[Entry]:
     cut = len(PREFIX) if template.startswith(f"{PREFIX}/") else 0
     for method, route in by_method.items():
         safe = method in {"GET", "HEAD"}
-        yield Entry(method.encode(), method, template, route, cut=cut, head=method == "HEAD", safe=safe)
+        repeatable = route.retry is Retry.IDEMPOTENT and method in _IDEMPOTENT
+        yield Entry(
+            method.encode(),
+            method,
+            template,
+            route,
+            cut=cut,
+            head=method == "HEAD",
+            safe=safe,
+            repeatable=repeatable,
+        )

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,11 +10,12 @@ from cortex_order.sandbox.app import MAX_LATENCY, Sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serves the sandbox until a signal ends it. Exits 78 (sysexits.h: configuration) in production."""
+    """Serves the sandbox until a signal ends it, with 0. Exits 78 (sysexits.h: configuration) in production."""
     if os.environ.get("CORTEX_ENV", "production") not in {"development", "test"}:
         sys.stderr.write("payments: a sandbox moves no money; it runs only with CORTEX_ENV=development or test\n")
         raise SystemExit(78)
     options = _options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once it has ended well
 
     import uvicorn  # here, so that a refusal costs nothing
 

@@ -28,10 +28,12 @@ class HttpProtocol(Ending):
 
     A subclass that answers by itself sets `self.cycle` to something with a cycle's state (`response_started`,
     `response_complete`, `disconnected`, `keep_alive`, `waiting_for_100_continue`, `message_event`), and calls
-    `on_response_complete` at the end. It stops reading by `hold_reading`, so that the client is not blamed.
+    `on_response_complete` at the end. `head_is_all`: what is being read begins with the head at hand, and is no longer
+    than a head may be. It stops reading by `hold_reading`, so that the client is not blamed.
     """
 
     heads: ClassVar[Heads] = Heads(Ending.limits)
+    head_is_all: bool = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -132,11 +134,12 @@ class HttpProtocol(Ending):
         target = self.url
         self.framing = framing = self.heads.inspect(self.method, version, target, self.headers, parser.should_upgrade())
         received = self.received
-        if not (
+        self.head_is_all = (
             received.begins == AT_DATA
             and received.data.startswith(_LINE_ENDS[version], len(self.method) + len(target) + 1)
             and len(received.data) <= self.limits.head_size
-        ):
+        )
+        if not self.head_is_all:
             received.check_head(self._line(version, target), self.headers)
         received.begins = SOMEWHERE
         if target[:1] != b"/":

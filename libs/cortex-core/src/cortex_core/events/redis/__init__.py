@@ -34,7 +34,14 @@ from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    MasterDownError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cortex_core.events.bus import Retention
@@ -43,7 +50,7 @@ from cortex_core.events.errors import BusUnavailable
 from cortex_core.events.hooks import BusHooks
 from cortex_core.events.redis.bus import StreamBus
 from cortex_core.events.redis.commands import packed
-from cortex_core.events.redis.link import Refused, Script, Wire, Word, refusal, unusable
+from cortex_core.events.redis.link import Refused, Script, Wire, Word, login_refusal, refusal, unusable
 from cortex_core.events.redis.pipe import Dialer, Parser
 from cortex_core.kernel.clock import Clock
 from cortex_core.kernel.context import DEFAULT_TENANT
@@ -279,6 +286,8 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except ResponseError as error:
         raise _refused(error) from None  # its own text may repeat what we sent
+    except AuthenticationError as error:
+        raise BusUnavailable(login_refusal(str(error))) from None
     except (RedisError, OSError, TimeoutError) as error:
         cause = error.__context__ if isinstance(error.__context__, OSError) else error  # the library's own wrapping
         raise BusUnavailable(f"the bus does not answer: {type(cause).__name__}") from error

@@ -27,6 +27,15 @@ def refusal(text: str) -> Refused:
     return Refused(f"Redis refused: {text.partition(', with args beginning with')[0]}")
 
 
+def login_refusal(said: str) -> str:
+    """Of what Redis says to AUTH, or to whoever should have sent one: whose mistake it is."""
+    if "Authentication required" in said:
+        return "Redis asks for a password"
+    if "without any password" in said or "no password is set" in said:
+        return "Redis has no password, and was given one"
+    return "Redis refuses the user or the password"
+
+
 def unusable(text: str) -> bool:
     """Whether an error says that this server is not, or not yet, the one we want: by now the name may lead to another.
     Redis 6.2 wraps a script's error in text of its own."""

@@ -73,9 +73,9 @@ def of_connection(error: Exception) -> EventStoreUnavailable:
     """What it means that a server could not be connected to. No work has begun."""
     known = _meaning_in_postgresql(error)
     if known is not None:
-        return EventStoreUnavailable(known.message, retryable=known.retryable, attempted=False)
+        return EventStoreUnavailable(known.message, retryable=known.retryable, attempted=False, awaited=known.retryable)
     said = str(error) or type(error).__name__
-    return EventStoreUnavailable(f"the database cannot be reached: {said}", attempted=False)
+    return EventStoreUnavailable(f"the database cannot be reached: {said}", attempted=False, awaited=True)
 
 
 def is_duplicate(error: IntegrityError) -> bool:
@@ -99,7 +99,7 @@ def sqlstate(error: BaseException | None) -> str:
 def _meaning(error: DBAPIError) -> EventStoreUnavailable | None:
     known = _meaning_in_sqlite(error.orig) or _meaning_in_postgresql(error.orig)
     if known is None and error.connection_invalidated:
-        return EventStoreUnavailable(f"the connection to the database is gone: {error.orig}")
+        return EventStoreUnavailable(f"the connection to the database is gone: {error.orig}", awaited=True)
     return known
 
 
@@ -114,7 +114,7 @@ def _meaning_in_sqlite(error: BaseException | None) -> EventStoreUnavailable | N
 def _meaning_in_postgresql(error: BaseException | None) -> EventStoreUnavailable | None:
     state = sqlstate(error)
     if state.startswith(_SERVER_HEALS):
-        return EventStoreUnavailable(f"the database cannot do it now: {error} ({state})")
+        return EventStoreUnavailable(f"the database cannot do it now: {error} ({state})", awaited=True)
     for prefix, words in _SERVER_BROKEN.items():
         if state.startswith(prefix):
             return EventStoreUnavailable(f"{words}: {error} ({state})", retryable=False)

@@ -116,7 +116,9 @@ async def upgrade_within(connection: AsyncConnection, folders: Sequence[Path]) -
 def not_current(wanted: Iterable[Revision]) -> SchemaNotCurrent:
     names = [str(revision) for revision in wanted]
     return SchemaNotCurrent(
-        f"the database lacks {', '.join(names)}: run `cortex db upgrade`, then start again", missing=names
+        f"the database lacks {', '.join(names)}: run `cortex db upgrade`, or the service itself with `db upgrade`",
+        awaited=True,
+        missing=names,
     )
 
 

@@ -135,7 +135,8 @@ class CircuitBreaker(Policy):
 
     def permit(self) -> Permit:
         """For who cannot await: the call may begin, and whoever makes it says how it ended. Raises CircuitOpenError."""
-        return Permit(self._ended, self._admitted(), self._clock.monotonic() if self._timed else 0.0)
+        phase = now if (now := self._circuit.phase).state is CircuitState.CLOSED else self._admitted()
+        return Permit(self._ended, phase, self._clock.monotonic() if self._timed else 0.0)
 
     def __enter__(self) -> Self:
         phase = self._admitted()
@@ -147,8 +148,9 @@ class CircuitBreaker(Policy):
     ) -> None:
         try:
             phase, began = left(self)
-        except RuntimeError:
-            self._left_elsewhere()
+        except RuntimeError:  # it is not known when it began: if it was a probe, nobody is to wait for its result
+            with self._lock:
+                self._circuit.lost()
             raise
         self._ended(phase, began, error)
 
@@ -257,6 +259,10 @@ class CircuitBreaker(Policy):
 
     def _ended(self, phase: Phase, began: float, error: BaseException | None = None) -> None:
         now = self._clock.monotonic()
+        if error is None and not self._timed:  # nearly always
+            with self._lock:
+                self._circuit.succeeded(phase, now)
+            return self._tell_changes() if self._circuit.changes else None
         outcome = self._outcome(error)
         slow = self._slow_after is not None and now - began > self._slow_after
         if outcome is CallOutcome.NEITHER and never_began(error):
@@ -266,11 +272,6 @@ class CircuitBreaker(Policy):
         self._tell_changes()
         if self._on_call is not None:
             tell(self._on_call, CircuitCall(self.name, outcome, now - began, slow, error))
-
-    def _left_elsewhere(self) -> None:
-        """A block ended where it is not known when it began: if it was a probe, nobody is to wait for its result."""
-        with self._lock:
-            self._circuit.lost()
 
     def _outcome(self, error: BaseException | None) -> CallOutcome:
         if error is None:

@@ -19,7 +19,9 @@ class Permit:
         self._began = began
 
     def succeeded(self) -> None:
-        self._end(None)
+        if (ended := self._ended) is not None:
+            self._ended = None
+            ended(self._phase, self._began, None)
 
     def failed(self, error: Exception) -> None:
         """As an error that a call raises: what it says of the callee is for the circuit's `is_failure` to say."""

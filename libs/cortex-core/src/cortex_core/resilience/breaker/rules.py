@@ -49,6 +49,15 @@ class Circuit:
         elif outcome is not CallOutcome.NEITHER or slow:
             self._counted(outcome, slow, now, error)
 
+    def succeeded(self, phase: Phase, now: float) -> None:
+        """`ended` for a call that went well, and not slowly. A closed circuit, as nearly all are, has a short way."""
+        if phase is not self.phase or phase.state is not _CLOSED or phase.held:
+            return self.ended(phase, CallOutcome.SUCCESS, slow=False, now=now, error=None)
+        self.failures = 0
+        if self._tally is not None and (cause := self._tally.record(now, failed=False, slow=False)) is not None:
+            self._open(cause, now, now)
+        return None
+
     def lost(self) -> None:
         """A block ended of which nothing is known: if a probe is under way, the place of one is for another."""
         phase = self.phase

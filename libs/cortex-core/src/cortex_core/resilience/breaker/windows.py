@@ -4,6 +4,7 @@
 settings: each breaker keeps a tally of its own, under its own lock. Refuses to know time: it is handed in.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -141,17 +142,24 @@ class _TimeTally:
         self._ring = [[0, 0, 0] for _ in range(buckets)]
         self._sums = [0, 0, 0]
         self._newest = 0  # the step that is now, counted from the clock's zero
+        self._bucket = self._ring[0]  # of that step
+        self._next = -math.inf  # when the next step begins
 
     def record(self, now: float, failed: bool, slow: bool) -> CircuitCause | None:
-        self._turn(now)
-        bucket = self._ring[self._newest % len(self._ring)]
-        for counts in (bucket, self._sums):
-            counts[0] += 1
-            counts[1] += failed
-            counts[2] += slow
-        if not self._sums[1] and not self._sums[2]:
+        if now >= self._next:
+            self._turn(now)
+        bucket, sums = self._bucket, self._sums
+        bucket[0] += 1
+        sums[0] += 1
+        if failed:
+            bucket[1] += 1
+            sums[1] += 1
+        if slow:
+            bucket[2] += 1
+            sums[2] += 1
+        if not sums[1] and not sums[2]:
             return None  # nearly always: every rate is above 0
-        return self._judge(WindowCounts(*self._sums))
+        return self._judge(WindowCounts(*sums))
 
     def counts(self, now: float) -> WindowCounts:
         self._turn(now)
@@ -170,3 +178,5 @@ class _TimeTally:
                 self._sums[position] -= count
             bucket[:] = (0, 0, 0)
         self._newest = max(self._newest, step)
+        self._bucket = self._ring[self._newest % len(self._ring)]
+        self._next = (self._newest + 1) * self._width

@@ -10,7 +10,8 @@ import math
 from typing import TYPE_CHECKING, Final, cast
 
 from cortex_gateway.adapters.pool.errors import malformed, unavailable
-from cortex_gateway.adapters.pool.framing import HEAD_LIMIT, Chunks, Malformed, read_head
+from cortex_gateway.adapters.pool.framing import HEAD_LIMIT, LONGEST_KNOWN, Chunks, Malformed, read_head
+from cortex_gateway.ports import Head
 
 if TYPE_CHECKING:
     from cortex_gateway.adapters.pool.exchange import PooledExchange
@@ -34,6 +35,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_state",
         "_timer",
+        "_unknown",
         "exchange",
         "held",
         "replica",
@@ -53,6 +55,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._left = 0  # bytes of the body to come, or of the heads that may
         self._chunks: Chunks | None = None
+        self._unknown: bytes | None = None  # the head at hand, while nobody has read one like it
         self._lasting = False
         self._paused = False
         self._due = self._armed = math.inf
@@ -63,12 +66,16 @@ class Connection(asyncio.Protocol):
         self.exchange = exchange
         self._state = _HEAD
         self._left = HEAD_LIMIT
-        self.wait_until(due)
+        self._due = due
+        if due < self._armed:
+            self._arm(due)
         self.transport.write(request)
 
     def keep(self) -> None:
         """Nobody needs it now: kept for the next for a while."""
-        self.wait_until(self._loop.time() + KEEP_ALIVE)
+        self._due = due = self._loop.time() + KEEP_ALIVE
+        if due < self._armed:
+            self._arm(due)
 
     def close(self) -> None:
         """At once, whatever is under way: nobody hears of it."""
@@ -104,10 +111,13 @@ class Connection(asyncio.Protocol):
         """From now on, silence until `due` (the loop's time) is too long."""
         self._due = due
         if due < self._armed:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._armed = due
-            self._timer = self._loop.call_at(due, self._ring)
+            self._arm(due)
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = due
+        self._timer = self._loop.call_at(due, self._ring)
 
     def _ring(self) -> None:
         self._timer, self._armed = None, math.inf
@@ -153,6 +163,18 @@ class Connection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None:
             return self.close()  # nobody has asked for anything
+        if self._state == _HEAD and not self._buffer and not exchange.bodiless:
+            end = data.find(b"\r\n\r\n") + 4
+            if 4 <= end <= LONGEST_KNOWN:
+                head, echo = data[:end], exchange.echo
+                if echo and echo in head:
+                    head = head.replace(echo, b"\r\n", 1)
+                    data, end = head + data[end:], len(head)
+                known = self.replica.known.find(head)
+                if known is None:
+                    self._unknown = head
+                elif known.length == len(data) - end and exchange.sent and not self.held:
+                    return self._arrived(exchange, known, data[end:])
         try:
             if self._state is _HEAD:
                 self._read_head(exchange, data)
@@ -164,6 +186,23 @@ class Connection(asyncio.Protocol):
         else:
             if self.exchange is exchange:  # else it is over
                 exchange.sign_of_life()
+
+    def _arrived(self, exchange: "PooledExchange", head: Head, body: bytes) -> None:
+        """A head that is known, and all of its body: as most answers come."""
+        self.exchange = None
+        self._state = _IDLE
+        self.used += 1
+        if self._paused:
+            self.resume_reading()
+        replica = self.replica
+        if replica.gone or self.transport.is_closing():
+            self.close()
+        else:  # `replica.kept`
+            replica.idle.append(self)
+            self._due = due = self._loop.time() + KEEP_ALIVE
+            if due < self._armed:
+                self._arm(due)
+        exchange.arrived(head, body)
 
     def _read_head(self, exchange: "PooledExchange", data: bytes) -> None:
         seen = 0
@@ -178,12 +217,16 @@ class Connection(asyncio.Protocol):
             self._left -= end
             if self._left < 0:
                 raise Malformed("its head is too long")
-            head, chunked, lasting = read_head(data, bodiless=exchange.bodiless)
+            head, chunked, lasting = framed = read_head(data, bodiless=exchange.bodiless)
             if head.status >= 200:
                 break
+            self._unknown = None
             if head.status == 101:
                 raise Malformed("it switches to a protocol that nobody asked for")
             data, seen = data[end:], 0  # an interim answer: the client has had its own from our server
+        if (unknown := self._unknown) is not None:
+            self._unknown = None
+            self.replica.known.keep(unknown, framed)
         self._lasting = lasting
         if chunked:
             self._state, self._chunks = _CHUNKS, Chunks()

@@ -15,49 +15,33 @@ from cortex_core.resilience import CircuitOpenError, Course, Permit, Refusal, Tu
 from cortex_gateway.adapters.pool.errors import CONNECT, circuit_open, late, too_many, unavailable
 from cortex_gateway.adapters.pool.paced import Paced
 from cortex_gateway.adapters.pool.request import write_request
-from cortex_gateway.ports import Departure, Head, Receiver
+from cortex_gateway.ports import Head
+from cortex_gateway.routes import Service
 
 if TYPE_CHECKING:
     import asyncio
 
     from cortex_gateway.adapters.pool.connection import Connection
     from cortex_gateway.adapters.pool.replicas import Replica
-    from cortex_gateway.adapters.pool.service import ServicePool
 
 
 class PooledExchange(Paced):
-    """`service` is its name, `bodiless`: its answer has no body."""
+    """`service` is its name, `echo` what is cut out of the head of its answer (see `ports.Departure`)."""
 
-    __slots__ = (
-        "_allowed",
-        "_answered",
-        "_avoid",
-        "_began",
-        "_connecting",
-        "_course",
-        "_permit",
-        "_raced",
-        "_replica",
-        "_timer",
-        "_turn",
-        "bodiless",
-        "service",
-    )
+    _answered = _raced = False
+    _allowed = 0.0
+    _began = 0.0
+    _turn: Turn | None = None
+    _timer: Timer | None = None
+    _permit: Permit | None = None
+    _course: Course | None = None
+    _connecting: "asyncio.Task[None] | None" = None
+    _replica: "Replica | None" = None
+    _avoid: "Replica | None" = None
 
-    def __init__(self, pool: "ServicePool", departure: Departure, body: bytes, receiver: Receiver) -> None:
-        super().__init__(pool, departure, body, receiver)
-        self._answered = self._raced = False
-        self._allowed = departure.timeout
-        self._began = 0.0
-        self._turn: Turn | None = None
-        self._timer: Timer | None = None
-        self._permit: Permit | None = None
-        self._course: Course | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._replica: Replica | None = None
-        self._avoid: Replica | None = None
-        self.service = pool.service
-        self.bodiless = departure.method == b"HEAD"
+    @property
+    def service(self) -> Service:
+        return self._pool.service
 
     def abort(self) -> None:
         if not self._over:
@@ -65,14 +49,20 @@ class PooledExchange(Paced):
 
     # From its place to its request's being sent
 
-    def start(self, *, guarded: bool = True) -> None:
-        """`guarded`: with a place, a permit, and a second attempt where that may help."""
-        if not guarded:
-            self._begin()
-            return self._go()
+    def start(self, body: bytes) -> None:
+        """With a place, a permit, and a second attempt where that may help. `body` is what there is of it."""
         if not self._eof:
-            return self._come_in()
-        self._enter()
+            self._come_in(body)
+        elif self._pool.bulkhead.try_enter():
+            self._placed = True
+            self._first()
+        else:
+            self._line_up()
+
+    def start_unguarded(self) -> None:
+        """Without any of that."""
+        self._begin()
+        self._go()
 
     def _enter(self) -> None:
         if not self._pool.bulkhead.try_enter():
@@ -101,10 +91,12 @@ class PooledExchange(Paced):
         self._allowed = self._left()
 
     def _first(self) -> None:
-        self._begin()
-        departure = self._departure
+        pool, departure = self._pool, self._departure
+        self._began = pool.loop.time()
+        deadline = departure.deadline
+        self._allowed = departure.timeout if deadline is None else self._left()
         if departure.retry and departure.length == 0:
-            self._course = self._pool.retry.course(departure.budget, self._pool.on_clock(departure.deadline))
+            self._course = Course(pool.rules, departure.budget, None if deadline is None else pool.on_clock(deadline))
         self._attempt()
 
     def _attempt(self, *, fresh: bool = False) -> None:
@@ -118,7 +110,12 @@ class PooledExchange(Paced):
     def _go(self, *, fresh: bool = False) -> None:
         """To a replica, by a kept connection or (always, if `fresh`) by a new one. Not to the one that failed us."""
         pool = self._pool
-        replica = self._replica = pool.replicas.choose(pool.loop.time(), self._avoid, safe=self._departure.retry)
+        replicas = pool.replicas
+        if len(replicas.all) == 1:
+            replica = replicas.all[0]
+        else:
+            replica = replicas.choose(pool.loop.time(), self._avoid, safe=self._departure.retry)
+        self._replica = replica
         replica.outstanding += 1
         connection = None if fresh else replica.freshest()
         if connection is None:
@@ -134,7 +131,7 @@ class PooledExchange(Paced):
     def connected(self, connection: "Connection") -> None:
         departure = self._departure
         self._connecting = None
-        left = self._left()
+        left = departure.timeout if departure.deadline is None else self._left()
         if left <= 0.0:
             connection.replica.kept(connection)
             self._settle(error := late(self.service, left, hurried=True, attempted=False), evidence=False)
@@ -146,7 +143,8 @@ class PooledExchange(Paced):
         self._pending = b""
         if self._paused:
             connection.pause_reading()
-        connection.begin(self, request, self._due())
+        usual = self.sent and not self._paused and departure.deadline is None
+        connection.begin(self, request, self._pool.loop.time() + left if usual else self._due())
         if self._holding and not connection.held:
             self._holding = False
             self.receiver.go_on()
@@ -168,6 +166,34 @@ class PooledExchange(Paced):
         self._connection = None
         self._end()
         self.receiver.completed()
+
+    def arrived(self, head: Head, body: bytes) -> None:
+        """The whole answer at once."""
+        self._answered = True
+        replica, permit = self._replica, self._permit
+        if head.status in UNWELL:
+            self._judge(Unwell(None, head.status))
+        else:
+            if replica is not None and (replica.failures or replica.ejections):
+                self._pool.replicas.answered(replica)
+            if permit is not None:
+                self._permit = None
+                permit.succeeded()
+        self._connection = None
+        if self._slow or self._held or self._patience is not None or self._timer is not None:
+            self._end()
+        else:  # what `_end` comes to for one that took no turn
+            self._over = True
+            if replica is not None:
+                self._replica = None
+                if replica.probed:
+                    replica.let_go()
+                else:
+                    replica.outstanding -= 1
+            if self._placed:
+                self._placed = False
+                self._pool.bulkhead.leave()
+        self.receiver.arrived(head, body)
 
     def waited_too_long(self) -> None:
         hurried = is_hurried(self._allowed, self._departure.timeout)

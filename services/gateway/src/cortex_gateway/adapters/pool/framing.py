@@ -5,11 +5,14 @@ the next. What would have to be guessed is Malformed: a guess is where two reade
 """
 
 import re
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from cortex_gateway.domain.forwarding import HOP_BY_HOP
 from cortex_gateway.ports import Head
 
+LONGEST_KNOWN: Final = 2048  # bytes of a head that is remembered
+_MOST_KNOWN: Final = 64
 HEAD_LIMIT: Final = 64 << 10  # bytes: of an answer's head with all interim answers before it, and of its trailers
 FIELDS_LIMIT: Final = 200
 _CHUNK_LINE: Final = 1024  # bytes of a chunk's size with its extensions
@@ -64,6 +67,25 @@ def read_head(data: bytes, *, bodiless: bool) -> Framed:
             length = 0
         return Framed(Head(status, fields, folded, length), chunked=False, lasting=length is not None)
     return _read_closely(match[1], status, fields, bodiless=bodiless)
+
+
+class KnownHeads:
+    """Heads that were read before, by their bytes: for a second a service says the same again and again. Only heads of
+    answers of known length, behind which the connection lasts. A few, and none that is long."""
+
+    __slots__ = ("_heads", "find")
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, Head] = {}
+        self.find: Callable[[bytes], Head | None] = self._heads.get
+
+    def keep(self, data: bytes, read: Framed) -> None:
+        """`data` is a head, whole, and `read` what it was read as (not as the answer to a HEAD)."""
+        if read.chunked or not read.lasting or read.head.length is None:
+            return
+        if len(self._heads) >= _MOST_KNOWN:  # they differ by their second: those of the last one are of no use
+            self._heads.clear()
+        self._heads[data] = read.head
 
 
 def _length(folded: bytes) -> int:

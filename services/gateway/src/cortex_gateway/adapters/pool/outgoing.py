@@ -16,32 +16,25 @@ if TYPE_CHECKING:
 
 
 class Outgoing:
-    """A `ports.Exchange` but for its beginning and its end. `sent`: the request is complete, and on its connection."""
+    """A `ports.Exchange` but for its beginning and its end. `sent`: the request is complete, and on its connection;
+    `bodiless`: its answer has no body. What nearly all exchanges have alike stands in the class: this is made for every
+    request."""
 
-    __slots__ = (
-        "_connection",
-        "_departure",
-        "_eof",
-        "_holding",
-        "_over",
-        "_paused",
-        "_pending",
-        "_pool",
-        "receiver",
-        "sent",
-    )
+    _connection: "Connection | None" = None
+    _holding = False
+    _over = False
+    _paused = False  # whatever connection there may come
+    sent = False
 
     def __init__(self, pool: "ServicePool", departure: Departure, body: bytes, receiver: Receiver) -> None:
         self._pool = pool
         self._departure = departure
-        self._pending = chunk(body) if body and departure.length is None else body  # until there is a connection
-        self._eof = departure.length is not None and len(body) >= departure.length
-        self._holding = False
-        self._over = False
-        self._paused = False  # whatever connection there may come
-        self._connection: Connection | None = None
         self.receiver = receiver
-        self.sent = False
+        self.bodiless = departure.method == b"HEAD"
+        self.echo = departure.echo
+        length = departure.length
+        self._pending = chunk(body) if body and length is None else body  # until there is a connection
+        self._eof = length is not None and len(body) >= length
 
     def write(self, data: bytes) -> None:
         if not data or self._over or self._eof:

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Final
 from cortex_gateway.adapters.pool.errors import CONNECT, late, unavailable
 from cortex_gateway.adapters.pool.outgoing import Outgoing
 from cortex_gateway.adapters.pool.slow import FLOOR, GRACE, SMALL
-from cortex_gateway.ports import Departure, Receiver
 
 if TYPE_CHECKING:
     import asyncio
 
     from cortex_core.kernel import CortexError
-    from cortex_gateway.adapters.pool.service import ServicePool
 
 _AGAIN: Final = 0.05  # seconds until it is asked again whether there is room
 
@@ -25,24 +23,19 @@ _AGAIN: Final = 0.05  # seconds until it is asked again whether there is room
 class Paced(Outgoing, ABC):
     """`_placed`: it has one of the service's places; `_slow`: it is among the slow clients."""
 
-    __slots__ = ("_gathered", "_gathering", "_held", "_owed", "_patience", "_placed", "_shed", "_slow")
+    _placed = _slow = _gathering = _shed = False
+    _gathered: bytearray
+    _held = 0  # bytes that were gathered, and are in memory still
+    _owed = 0.0  # since when the client has been behind
+    _patience: "asyncio.TimerHandle | None" = None
 
-    def __init__(self, pool: "ServicePool", departure: Departure, body: bytes, receiver: Receiver) -> None:
-        super().__init__(pool, departure, body, receiver)
-        self._placed = self._slow = self._gathering = self._shed = False
-        self._gathered = bytearray() if self._eof else bytearray(body)
-        self._held = 0  # bytes that were gathered, and are in memory still
-        self._owed = 0.0  # since when the client has been behind
-        self._patience: asyncio.TimerHandle | None = None
-
-    def _come_in(self) -> None:
-        """The rest of the body is with the client still."""
+    def _come_in(self, body: bytes) -> None:
+        """The rest of the body is with the client still, `body` is its beginning."""
         departure, now = self._departure, self._pool.loop.time()
         self._owed = now
         if departure.streams and (departure.length is None or departure.length > SMALL):
-            self._gathered = bytearray()
             return self._join_the_slow(now + CONNECT)
-        self._gathering, self._pending = True, b""
+        self._gathering, self._pending, self._gathered = True, b"", bytearray(body)
         self._pool.gathering.begin(self)
         if departure.deadline is not None:
             self._patience = self._pool.loop.call_at(departure.deadline, self._nobody_waits, departure.deadline - now)

@@ -69,13 +69,13 @@ class ConnectionPool:
 
     def begin(self, departure: Departure, body: bytes, receiver: Receiver) -> Exchange:
         exchange = PooledExchange(self.services[departure.service], departure, body, receiver)
-        exchange.start()
+        exchange.start(body)
         return exchange
 
     def begin_unguarded(self, departure: Departure, receiver: Receiver) -> Exchange:
         """Past circuit and places: for what is asked of a service about itself."""
         exchange = PooledExchange(self.services[departure.service], departure, b"", receiver)
-        exchange.start(guarded=False)
+        exchange.start_unguarded()
         return exchange
 
     async def aclose(self) -> None:

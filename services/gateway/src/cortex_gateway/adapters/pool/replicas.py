@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cortex_gateway.adapters.pool.addresses import Address
+from cortex_gateway.adapters.pool.framing import KnownHeads
 
 if TYPE_CHECKING:
     from cortex_gateway.adapters.pool.connection import Connection
@@ -33,6 +34,7 @@ class Replica:
         "gone",
         "host_line",
         "idle",
+        "known",
         "outstanding",
         "probed",
     )
@@ -41,6 +43,7 @@ class Replica:
         self.address = address
         self.host_line = b" HTTP/1.1\r\nHost: " + address.authority.encode("ascii") + b"\r\n"
         self.idle: list[Connection] = []
+        self.known = KnownHeads()
         self.connections: set[Connection] = set()
         self.outstanding = 0
         self.failures = 0

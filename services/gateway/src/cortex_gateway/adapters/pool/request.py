@@ -13,19 +13,11 @@ _MOST_MILLISECONDS: Final = 999_999_999
 def write_request(departure: Departure, host_line: bytes, left: float, budget: float | None, body: bytes) -> bytes:
     """Its head, and `body`: what there is of it, framed. `left`: seconds that the service has; `budget`: what it may
     spend on retries. Both are said as `chassis.outgoing_headers` says them."""
-    return b"".join(
-        (
-            departure.method,
-            b" ",
-            departure.target,
-            host_line,
-            departure.fields,
-            _limits(departure, left),
-            b"" if budget is None else _budget_line(budget),
-            _framing(departure),
-            body,
-        )
-    )
+    if departure.deadline is None and not departure.length and departure.length is not None:
+        end = _end_of_bare(departure.method in _NO_CONTENT_LENGTH, left, departure.streams, budget)
+    else:
+        end = _limits(departure, left) + (b"" if budget is None else _budget_line(budget)) + _framing(departure)
+    return b"".join((departure.method, b" ", departure.target, host_line, departure.fields, end, body))
 
 
 def chunk(data: bytes) -> bytes:
@@ -36,6 +28,17 @@ def _limits(departure: Departure, left: float) -> bytes:
     if departure.deadline is not None:
         return b"X-Request-Deadline: %d\r\n" % int(min(left * 1000, _MOST_MILLISECONDS))
     return b"" if departure.streams else _deadline_line(left)
+
+
+@lru_cache(maxsize=256)
+def _end_of_bare(unsaid: bool, left: float, streams: bool, budget: float | None) -> bytes:
+    """Of a head without a body behind it, whose time is its route's: there are few. `unsaid`: no length is nothing."""
+    deadline = b"" if streams else _deadline_line(left)
+    return (
+        deadline
+        + (b"" if budget is None else _budget_line(budget))
+        + (b"\r\n" if unsaid else b"Content-Length: 0\r\n\r\n")
+    )
 
 
 @lru_cache(maxsize=64)

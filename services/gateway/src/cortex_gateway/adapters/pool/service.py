@@ -36,8 +36,8 @@ class ServicePool:
         self.service = service
         self.loop = asyncio.get_running_loop()
         self.breaker, self.bulkhead = upstream.breaker, upstream.bulkhead
-        self.retry = retry
-        self.clock = retry.rules.clock
+        self.rules = retry.rules
+        self.clock = self.rules.clock
         self._configured = addresses
         self._places = places
         self.gathering, self.slow = gathering, SlowClients(max(1, places // 2))

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from cortex_core.eventsourcing.errors import UnusableDatabaseUrl
 from cortex_core.eventsourcing.sql.engines.opened import Engines
 
 __all__ = ["BUSY_TIMEOUT", "Engines", "open_engines"]
@@ -37,7 +38,7 @@ async def open_engines(database_url: str, busy_timeout: float = BUSY_TIMEOUT) ->
 
         opening = open_sqlite(url, busy_timeout)
     else:
-        raise ValueError(
+        raise UnusableDatabaseUrl(
             "this store speaks sqlite+aiosqlite:///path and postgresql+asyncpg://user@host/database,"
             f" not {url.drivername}"
         )
@@ -49,6 +50,6 @@ def _parsed(database_url: str) -> URL:
     try:
         return make_url(database_url)
     except (ArgumentError, ValueError):
-        raise ValueError(
+        raise UnusableDatabaseUrl(
             "the database's URL is none: nothing like driver://host/database"
         ) from None  # it shows secrets

@@ -27,7 +27,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from cortex_core.eventsourcing.errors import EventStoreUnavailable
+from cortex_core.eventsourcing.errors import EventStoreUnavailable, UnusableDatabaseUrl
 from cortex_core.eventsourcing.sql.engines.opened import Engines
 from cortex_core.eventsourcing.sql.faults import READ_ONLY, of_connection, sqlstate
 
@@ -81,7 +81,7 @@ def _connecting(url: URL, busy_timeout: float) -> Connect:
     try:
         import asyncpg  # type: ignore[import-untyped]  # it ships no types
     except ImportError as error:
-        raise ValueError("PostgreSQL needs the driver asyncpg: pip install cortex-core[postgres]") from error
+        raise UnusableDatabaseUrl("PostgreSQL needs the driver asyncpg: pip install cortex-core[postgres]") from error
     name = {} if "application_name" in url.query else {"application_name": "cortex"}
     patience = _patience(url, busy_timeout)
     ours = url.difference_update_query([_CACHE, _TIMEOUT]).set(drivername="postgresql")
@@ -102,7 +102,7 @@ def _connecting(url: URL, busy_timeout: float) -> Connect:
             asyncpg.UndefinedObjectError,  # what the driver does not know it gives to the server, as a setting
             asyncpg.InvalidParameterValueError,
         ) as error:
-            raise ValueError(f"the database's URL: {error}") from None
+            raise UnusableDatabaseUrl(f"the database's URL: {error}") from None
         except (
             OSError,  # a TimeoutError is one
             asyncpg.PostgresError,
@@ -121,7 +121,7 @@ def _patience(url: URL, busy_timeout: float) -> float:
     if said is None:
         return max(_LEAST, busy_timeout)
     if not isinstance(said, str) or not said.isdecimal() or int(said) == 0:
-        raise ValueError(f"{_TIMEOUT} is a whole number of seconds, from 1")
+        raise UnusableDatabaseUrl(f"{_TIMEOUT} is a whole number of seconds, from 1")
     return float(said)
 
 
@@ -141,7 +141,7 @@ def _engine(url: URL, connect: Connect, settings: Mapping[str, str], **options: 
 
 def _whole(value: object) -> int:
     if not isinstance(value, str) or not value.isdecimal():
-        raise ValueError(f"{_CACHE} is a whole number")
+        raise UnusableDatabaseUrl(f"{_CACHE} is a whole number")
     return int(value)
 
 
@@ -165,7 +165,7 @@ def _name_silence(context: ExceptionContext) -> None:
     error = context.original_exception
     if isinstance(error, OSError):
         context.is_disconnect = True
-        raise EventStoreUnavailable(f"the database does not answer: {type(error).__name__}") from error
+        raise EventStoreUnavailable(f"the database does not answer: {type(error).__name__}", awaited=True) from error
 
 
 def _replace_what_a_new_primary_refuses(writer: AsyncEngine) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from cortex_core.eventsourcing.errors import EventStoreUnavailable
+from cortex_core.eventsourcing.errors import EventStoreUnavailable, UnusableDatabaseUrl
 from cortex_core.eventsourcing.sql.engines.opened import Engines
 from cortex_core.eventsourcing.sql.faults import primary_code, translated
 from cortex_core.eventsourcing.sql.sqlite_driver import OneHop
@@ -33,7 +33,9 @@ _SETTINGS: Final = ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 async def open_sqlite(url: URL, busy_timeout: float) -> AsyncIterator[Engines]:
     """Makes the file ready. Raises ValueError for a URL that names none, EventStoreUnavailable."""
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise ValueError("the store needs a file, sqlite+aiosqlite:///path; in memory there is MemoryEventStore")
+        raise UnusableDatabaseUrl(
+            "the store needs a file, sqlite+aiosqlite:///path; in memory there is MemoryEventStore"
+        )
     file = Path(url.database)
     _make_folder(file)
     with translated():

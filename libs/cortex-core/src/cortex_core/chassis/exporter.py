@@ -1,4 +1,5 @@
-"""The exporter: the metrics once more, on a port of their own, where the plan's Prometheus looks for them (9090).
+"""An exporter: metrics on a port of their own. The analytics service has one where the plan's Prometheus looks for it
+(9090); the gateway has one where its own port is the world's.
 
 Answers `GET /metrics` and nothing else. It is a second server in this process: the signals stay with the first.
 """
@@ -9,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from cortex_core.chassis import CortexHttpServer, bind
+from cortex_core.chassis.server import CortexHttpServer, bind
 from cortex_core.kernel import CortexError, Kind
 from cortex_core.observability import PROMETHEUS_CONTENT_TYPE, Logger
 
@@ -22,28 +23,34 @@ _TEXT: Final = "text/plain; charset=utf-8"
 class ExporterPortTaken(CortexError):
     """The exporter cannot listen where it was told to."""
 
-    code, kind = "analytics.exporter-port", Kind.UNAVAILABLE
+    code, kind = "exporter.port-taken", Kind.UNAVAILABLE
 
-    def __init__(self, host: str, port: int, error: OSError) -> None:
+    def __init__(self, host: str, port: int, variable: str, error: OSError) -> None:
         super().__init__(
             f"the Prometheus exporter cannot listen on {host}:{port}: {os.strerror(error.errno or 0)};"
-            " set ANALYTICS_EXPORTER_PORT (0 is none)"
+            f" set {variable} (0 is none)"
         )
 
 
 @asynccontextmanager
 async def exporting(
-    metrics: Callable[[], Awaitable[str]], *, host: str, port: int, logger: Logger, shared: bool = False
+    metrics: Callable[[], Awaitable[str]],
+    *,
+    host: str,
+    port: int,
+    variable: str,
+    logger: Logger,
+    shared: bool = False,
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """While the block runs, `metrics()` is served on `host:port`, `shared` with other workers or not. Yields a check
-    that fails where it is not.
+    """While the block runs, `metrics()` is served on `host:port`, `shared` with other workers or not; `variable` is
+    where that is said. Yields a check that fails where it is not.
 
     Raises ExporterPortTaken.
     """
     try:
         listener = bind(host, port, shared=shared)
     except OSError as error:
-        raise ExporterPortTaken(host, port, error) from error
+        raise ExporterPortTaken(host, port, variable, error) from error
     server = CortexHttpServer(
         _application(metrics, logger), listener=listener, shutdown_grace=1.0, signals=False, lifespan=False
     )
