@@ -1,0 +1,142 @@
+"""What is killed comes back by itself, and nothing acknowledged is lost; replicas come and go under orders."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from scripts.compose.orders import Orders, all_end, ask, counted, upload_slowly
+from scripts.compose.project import Project, until
+
+KILLED = ("gateway", "order", "notification", "analytics", "storage", "compute", "payments", "redis", "postgres")
+BACK = 60.0  # seconds: a start under a CPU limit and the health check's interval, on a slow machine
+REQUESTS = """
+import sys, urllib.request
+text = urllib.request.urlopen("http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+print(sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("{name}") and '{part}' in line))
+"""
+
+
+@pytest.fixture(scope="module")
+def placed() -> list[str]:
+    """Every acknowledged order of the tests of this file."""
+    return []
+
+
+@pytest.mark.parametrize("service", KILLED)
+def test_a_killed_container_comes_back_and_no_order_is_lost(
+    hub: Project, note: Any, placed: list[str], service: str
+) -> None:
+    container = hub.container(service)
+    with Orders(hub.url) as orders:
+        orders.more(15)
+        began = hub.kill(service)
+        again = until(lambda: hub.state(service)["StartedAt"] != began, "it is started again", BACK)
+        back = again + until(lambda: hub.healthy(service), f"{service} is healthy again", BACK)
+        orders.more(15)
+
+    assert hub.container(service) == container
+    ended = orders.all_end()
+    placed += orders.acknowledged
+    refused = sum(orders.refused.values())
+    figure = f"healthy after {back:.1f} s; {len(orders.acknowledged)} acknowledged, {refused} refused, lost 0"
+    note(f"SIGKILL of {service}", figure)
+    assert ended["completed"] == len(orders.acknowledged), ended
+
+
+def test_after_all_that_the_events_are_complete(hub: Project, placed: list[str]) -> None:
+    all_end(hub.url, placed)
+    until(lambda: counted(hub.url)["created"] >= len(placed), "analytics knows every order", 60)
+
+    figures = counted(hub.url)
+    assert figures["completed"] >= len(placed)
+
+
+def _served(hub: Project, container: str, port: int, name: str, part: str) -> float:
+    script = REQUESTS.format(port=port, name=name, part=part)
+    from scripts.compose.project import run
+
+    return float(run(["docker", "exec", container, "python", "-c", script]).stdout)
+
+
+def test_three_of_order_all_serve_and_one_is_enough_again(hub: Project, note: Any) -> None:
+    with Orders(hub.url) as orders:
+        orders.more(15)
+        took = hub.up("--no-recreate", "--scale", "order=3")
+        replicas = hub.containers("order")
+        assert len(replicas) == 3
+
+        def shares() -> list[float]:
+            return [_served(hub, one, 3001, "cortex_hub_http_requests_total", "orders") for one in replicas]
+
+        until(lambda: min(shares()) >= 5, "each of the three has served orders", 60)
+        served = shares()
+        hub.up("--no-recreate", "--scale", "order=1")
+        orders.more(30)
+
+    ended = orders.all_end()
+    assert len(hub.containers("order")) == 1
+    assert ended["completed"] == len(orders.acknowledged), ended
+    figure = f"up in {took:.0f} s, served {', '.join(f'{share:.0f}' for share in served)}; "
+    note(
+        "order scaled to 3 and back",
+        figure + f"{len(orders.acknowledged)} acknowledged, {orders.refused or 'none'} refused",
+    )
+
+
+def test_two_of_notification_and_storage(hub: Project, note: Any) -> None:
+    hub.up("--no-recreate", "--scale", "notification=2", "--scale", "storage=2")
+    status, stored = ask(hub.url, "/api/storage/files", b"shared by both" * 1000)
+    assert status == 201
+    replicas = hub.containers("storage")
+
+    def both() -> bool:
+        ask_raw(hub, f"/api/storage/files/{stored['cid']}")
+        return all(_served(hub, one, 3004, "cortex_hub_http_requests_total", "files") > 0 for one in replicas)
+
+    took = until(both, "both replicas of storage have served the file", 60)
+    hub.up("--no-recreate", "--scale", "notification=1", "--scale", "storage=1")
+    note("notification and storage scaled to 2", f"both serve within {took:.1f} s")
+
+
+def ask_raw(hub: Project, path: str) -> bytes:
+    """A file, whole and past the gateway's cache."""
+    import secrets
+    import urllib.request
+
+    request = urllib.request.Request(
+        f"{hub.url}{path}", headers={"Cache-Control": "no-cache", "X-N": secrets.token_hex(4)}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+        found: bytes = answer.read()
+        assert found == b"shared by both" * 1000
+        return found
+
+
+def test_down_drains_and_the_volumes_keep_the_orders(hub: Project, note: Any) -> None:
+    first = threading.Event()
+    with Orders(hub.url) as orders, ThreadPoolExecutor(1) as pool:
+        orders.more(15)
+        upload = pool.submit(upload_slowly, hub.url, 16, first, 2.0)
+        assert first.wait(10)
+        began = time.monotonic()
+        hub.compose("stop", seconds=120)
+        took = time.monotonic() - began
+        assert upload.result(30) == 201
+
+    codes = {
+        each["Config"]["Labels"]["com.docker.compose.service"]: each["State"]["ExitCode"]
+        for each in hub.inspect(*hub.containers())
+    }
+    assert set(codes.values()) == {0}, codes
+    assert not any(each["State"]["OOMKilled"] for each in hub.inspect(*hub.containers()))
+    hub.compose("down")
+    assert hub.containers() == []
+    hub.up()
+    ended = orders.all_end()
+    assert ended["completed"] == len(orders.acknowledged)
+    figure = f"{took:.1f} s, an upload in progress ended with 201, every exit code 0"
+    note("down under load", f"{figure}; {len(orders.acknowledged)} orders there after the next up")

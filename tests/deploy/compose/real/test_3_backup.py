@@ -1,0 +1,59 @@
+"""docs/deploy/backup-and-restore.md, by its own commands, from a hub at work into a new one."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.compose.orders import Orders, all_end, ask, counted
+from scripts.compose.page import commands
+from scripts.compose.project import Failed, Project, until
+
+PAGE = Path(__file__).parents[4] / "docs/deploy/backup-and-restore.md"
+
+
+def test_what_was_backed_up_is_there_in_a_new_project(
+    hub: Project, another: Callable[..., Project], tmp_path: Path, note: Any
+) -> None:
+    backup = tmp_path / "backup"
+    status, stored = ask(hub.url, "/api/storage/files", b"to be kept" * 50_000)
+    assert status == 201
+    status, key = ask(hub.url, "/api/keys", b'{"name":"kept","scopes":["orders:read"]}', _token(hub))
+    assert status == 201, key
+    with Orders(hub.url) as orders:
+        orders.more(20)
+        before = list(orders.acknowledged)
+        began = time.monotonic()
+        hub.shell(commands(PAGE, "Back up"), backup)
+        saved = time.monotonic() - began
+    assert {path.stat().st_mode & 0o077 for path in (backup, *backup.iterdir())} == {0}
+    with pytest.raises(Failed, match="File exists"):  # never over an older one
+        hub.shell(commands(PAGE, "Back up"), backup)
+
+    restored = another("restored")
+    began = time.monotonic()
+    restored.shell(commands(PAGE, "Restore"), backup)
+    note(
+        "backup of a hub at work, restored",
+        f"{saved:.0f} s, {time.monotonic() - began:.0f} s; {len(before)} orders there",
+    )
+
+    ended = all_end(restored.url, before)
+    assert ended["completed"] == len(before), ended
+    until(lambda: counted(restored.url)["completed"] >= len(before), "analytics has what the bus had lacked", 60)
+    status, listed = ask(restored.url, "/api/storage/files")
+    assert stored["cid"] in {each["cid"] for each in listed["files"]}
+    known = f"/api/orders/{before[0]}"
+    until(lambda: ask(restored.url, known, token=key["secret"])[0] == 200, "the API key is known", 30)
+    with Orders(restored.url) as after:
+        after.more(5)
+    assert after.all_end()["completed"] == len(after.acknowledged)
+
+
+def _token(hub: Project) -> str:
+    import json
+
+    (token,) = json.loads(hub.compose("run", "--rm", "--no-deps", "init", "show", "static_tokens").stdout)
+    return str(token["token"])
