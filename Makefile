@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .SUFFIXES:
 bin := .venv/bin
-sources := libs services cli tests scripts benchmarks chaos
+sources := libs services cli tests scripts benchmarks chaos compose helm
 blocks := resilience ratelimit asgi
 comma := ,
 space := $(subst ,, )
@@ -23,8 +23,8 @@ up: setup  ## start the hub; Ctrl-C drains and ends it
 	@exec $(bin)/cortex up
 
 .PHONY: demo
-demo: setup  ## show the whole journey on the running hub
-	@$(bin)/cortex demo
+demo: setup  ## show the whole journey on the running hub (URL=http://… of another; CORTEX_TOKEN where it asks for one)
+	@$(bin)/cortex demo $(URL:%=--url %)
 
 .PHONY: test
 test: setup  ## unit and integration tests, in parallel, in random order
@@ -39,7 +39,7 @@ format: setup  ## format the code
 lint: setup  ## format, lint, strict types, import contracts
 	@$(bin)/ruff format --check -q $(sources) || { echo 'make format would change the files above'; exit 1; }
 	@$(bin)/ruff check -q $(sources)
-	@$(bin)/mypy libs/*/src services/*/src cli/src
+	@$(bin)/mypy libs/*/src services/*/src cli/src scripts
 	@$(bin)/lint-imports --no-cache
 
 .PHONY: check
@@ -54,9 +54,29 @@ e2e: setup  ## a hub of its own by HTTP and in a real browser: the demonstration
 	@[ -n "$$(type -P chromium chromium-browser google-chrome)" ] || { echo 'make e2e needs Chromium: apt-get install chromium' >&2; exit 1; }
 	@CORTEX_E2E=1 $(bin)/pytest -q -n 0 tests/e2e/console
 
+.PHONY: e2e-compose
+e2e-compose: setup  ## the hub under Docker Compose, killed, scaled, backed up and restored; leaves nothing behind (ONLY=backup)
+	@docker info >/dev/null 2>&1 || { echo 'make e2e-compose needs a Docker engine that answers: start one, or set DOCKER_HOST' >&2; exit 1; }
+	@docker compose version >/dev/null 2>&1 || { echo 'make e2e-compose needs the plugin docker compose, 2.24 or later' >&2; exit 1; }
+	@CORTEX_E2E_COMPOSE=1 exec $(bin)/pytest -q -n 0 -p no:randomly -p no:cacheprovider --timeout 2400 $(if $(ONLY),-k "$(ONLY)") tests/deploy/compose/real
+
+.PHONY: e2e-k8s
+e2e-k8s: setup  ## the chart on the cluster that KUBECONFIG names: upgraded under load, 20 restarts, kills (CORTEX_TAG=dev)
+	@type -P kubectl >/dev/null && type -P helm >/dev/null || { echo 'make e2e-k8s needs kubectl and helm on the PATH' >&2; exit 1; }
+	@kubectl get --raw /readyz --request-timeout=5s >/dev/null 2>&1 || { echo 'make e2e-k8s needs a cluster that answers: set KUBECONFIG' >&2; exit 1; }
+	@CORTEX_E2E_K8S=1 $(bin)/pytest -q -n 0 -p no:randomly --timeout=1200 tests/deploy/kubernetes/real
+
 .PHONY: screenshots
 screenshots: setup  ## take the pictures of docs/console.md anew
 	@CORTEX_E2E=1 $(bin)/pytest -q -n 0 tests/e2e/console/pictures.py
+
+.PHONY: observe
+observe: setup  ## Prometheus on 9091 beside `make up`, with the alert rules; Ctrl-C ends it (PORT=9091 STATE=.cortex)
+	@exec $(bin)/python scripts/observe.py $(PORT:%=--port %) $(STATE:%=--state %)
+
+.PHONY: dashboards
+dashboards: setup  ## make observability/'s dashboards, alert rules and inventory of metrics anew (CHECK=1: only say what would change)
+	@$(bin)/python -m scripts.dashboards $(CHECK:%=--check)
 
 .PHONY: vendor
 vendor: setup  ## fetch what the console ships of others (uPlot), checked by hash
@@ -102,6 +122,18 @@ build: setup  ## wheels of all packages, in dist/
 	@for package in libs/* services/* cli; do $(bin)/uv build -q --wheel --no-build-isolation --python $(bin)/python -o dist $$package; done
 	@ls -1 dist
 
+.PHONY: images
+images: setup  ## container images of all services, or one (SERVICE=order), and what they weigh (COLD=1: without the cache)
+	@$(bin)/python -m scripts.images.build $(SERVICE)
+
+.PHONY: e2e-images
+e2e-images: setup  ## prove the images whole: each by its own container, after `make images`
+	@CORTEX_IMAGES=1 $(bin)/pytest -q -n 0 tests/deploy/images/containers
+
+.PHONY: sbom
+sbom: setup  ## what is in the images, as CycloneDX in dist/sbom/
+	@$(bin)/python -m scripts.images.sbom $(SERVICE)
+
 .PHONY: alone
 alone: setup  ## each service by its own lock, each extra of the core: installed alone, imported, tested
 	@scripts/extras.sh
@@ -110,6 +142,10 @@ alone: setup  ## each service by its own lock, each extra of the core: installed
 .PHONY: lock
 lock: setup  ## resolve the pins again (UPGRADE=1: newer ones)
 	@scripts/lock.sh
+
+.PHONY: render
+render: setup  ## make k8s/, the values' schema and their reference anew from the chart (needs no helm)
+	@$(bin)/python -m scripts.chart
 
 .PHONY: clean
 clean:  ## remove what can be made again (the hub's state stays)
