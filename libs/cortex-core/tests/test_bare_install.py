@@ -25,7 +25,9 @@ NEEDS_AN_EXTRA = {
     "cortex_core.eventsourcing.sql",
     "cortex_core.ratelimit.redis",
     "cortex_core.resilience.redis",
+    "cortex_core.security.development",
     "cortex_core.security.jwks",
+    "cortex_core.security.pem",
     "cortex_core.security.redis",
     "cortex_core.security.signatures",
 }

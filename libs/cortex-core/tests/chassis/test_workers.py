@@ -106,8 +106,8 @@ class Service:
             status, text = self.ask("/metrics")
         except (OSError, http.client.HTTPException):
             return 0
-        lines = [line for line in text.splitlines() if line.startswith("tea_workers ")]
-        return int(float(lines[0].split()[1])) if status == 200 and lines else 0
+        lines = [line for line in text.splitlines() if line.startswith("tea_workers ")] if status == 200 else []
+        return int(float(lines[0].split()[1])) if lines else 0
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
         if self.process.poll() is None:

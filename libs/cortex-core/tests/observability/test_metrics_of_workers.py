@@ -105,6 +105,14 @@ def test_a_place_that_is_free_has_nothing_open(folder: Path) -> None:
     other.end()
 
 
+def test_a_file_that_another_worker_has_just_made_does_not_end_the_scrape(folder: Path) -> None:
+    (folder / "counter_1.db").touch()
+    worker = Worker(folder, 0, requests=3)
+
+    assert worker.told['tea_requests_total{route="/tea"}'] == "3.0"
+    worker.end()
+
+
 def test_files_are_no_more_than_places(folder: Path) -> None:
     for _ in range(3):
         Worker(folder, 0, requests=1).end()

@@ -96,14 +96,9 @@ async def _metrics_elsewhere(platform: Platform, settings: Settings) -> AsyncIte
     async def metrics() -> str:
         return platform.metrics.to_prometheus_format()
 
-    exporter = exporting(
-        metrics,
-        host=settings.host,
-        port=settings.metrics_port,
-        variable=settings.variable("metrics_port"),
-        logger=platform.logger,
-        shared=settings.server_workers > 1,
-    )
+    host, port, variable = settings.host, settings.metrics_port, settings.variable("metrics_port")
+    shared = settings.server_workers > 1
+    exporter = exporting(metrics, host=host, port=port, variable=variable, logger=platform.logger, shared=shared)
     async with exporter as serves:
         platform.health.register("exporter", serves, critical=False)
         yield

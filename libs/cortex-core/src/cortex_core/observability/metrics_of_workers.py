@@ -49,9 +49,25 @@ def merged_registry() -> prometheus.CollectorRegistry | None:
     if folder is None:
         return None
     registry = prometheus.CollectorRegistry(auto_describe=False)
-    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]  # the library's
+    registry.register(_Written(None, folder))  # type: ignore[no-untyped-call]  # the library's
     registry.register(_Processes(Path(folder)))
     return registry
+
+
+class _Written(MultiProcessCollector):
+    """What the workers have written. A file that one has just made, and has nothing in it yet, would end the scrape."""
+
+    def collect(self) -> Iterable[Family]:
+        written = [str(path) for path in Path(self._path).glob("*.db") if _has_begun(path)]
+        families: Iterable[Family] = self.merge(written, accumulate=True)  # type: ignore[no-untyped-call]
+        return families
+
+
+def _has_begun(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:  # its worker has ended
+        return False
 
 
 class _Processes(Collector):
