@@ -11,13 +11,12 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +25,7 @@ from urllib.request import Request, urlopen
 
 from benchmarks.edge.installs import go_program
 from benchmarks.machine import ROOT, machine, tool
-from cortex_core.testing.ports import free_port
+from cortex_core.testing.ports import free_row
 
 FOLDER: Final = ROOT / "load-tests"
 _PATIENCE: Final = 20.0  # seconds for an order to come to its end
@@ -201,7 +200,7 @@ def own_hub() -> Iterator[Hub]:
     """A hub of its own on free ports, its limit out of the way; gone with its state when the block ends. It is asked
     with a token, as a user is."""
     with tempfile.TemporaryDirectory(prefix="cortex-load-") as folder:
-        state, base = f"{folder}/state", _free_row()
+        state, base = f"{folder}/state", free_row(7)  # the services and an exporter
         cortex = [sys.executable, "-P", "-m", "cortex_cli.main"]
         limits = {"GATEWAY_RATE_LIMIT_PER_MINUTE": "1000000000", "GATEWAY_PLANS": "standard=1000000000/min"}
         env = {**os.environ, **limits}
@@ -217,20 +216,6 @@ def own_hub() -> Iterator[Hub]:
             yield Hub(f"http://127.0.0.1:{base}", made.stdout.strip())
         finally:
             subprocess.run([*cortex, "down", "--state", state], capture_output=True, check=False, timeout=60)
-
-
-def _free_row(length: int = 7) -> int:
-    """The first of so many free ports in a row: the services and an exporter."""
-    for _ in range(50):
-        base = free_port()
-        with ExitStack() as stack:
-            try:
-                for port in range(base, base + length):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return base
-    raise SystemExit(f"load: no {length} free ports in a row")
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """A feature of ours that silently did nothing makes the run worthless: these notice."""
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,6 +9,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from benchmarks.edge import ours
 from benchmarks.edge.collector import Collector
+
+from .standing import standing
 
 ALL = {
     "Content-Security-Policy": "x",
@@ -45,13 +46,9 @@ class Gateway:
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    standing = Gateway()
-    thread = threading.Thread(target=standing.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield standing
-    standing.server.shutdown()
-    standing.server.server_close()
-    thread.join()
+    stand_in = Gateway()
+    with standing(stand_in.server):
+        yield stand_in
 
 
 @pytest.fixture

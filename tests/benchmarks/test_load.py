@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import load
+
+from .standing import standing
 
 MIX = json.loads((load.FOLDER / "mix.json").read_text())
 
@@ -47,13 +48,9 @@ class Hub:
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    standing = Hub()
-    thread = threading.Thread(target=standing.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield standing
-    standing.server.shutdown()
-    standing.server.server_close()
-    thread.join()
+    stand_in = Hub()
+    with standing(stand_in.server):
+        yield stand_in
 
 
 def test_the_weights_are_shares_of_a_hundred() -> None:

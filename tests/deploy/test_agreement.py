@@ -17,6 +17,7 @@ import yaml
 from cortex_cli.plan import plan
 from cortex_cli.state import State
 from cortex_cli.topology import Topology, read_topology
+from cortex_core.testing import free_row
 from scripts.kubernetes.charts import rendered
 from scripts.kubernetes.objects import Object, read
 from scripts.kubernetes.placements import (
@@ -178,7 +179,7 @@ def test_the_chart_s_copy_is_the_topology() -> None:
 
 
 def test_the_command_line_starts_the_same_services(tmp_path: Path) -> None:
-    whole = read_topology().on_ports_from(_free_row(len(SERVICES) + 1))
+    whole = read_topology().on_ports_from(free_row(len(SERVICES) + 1))
     programs = {program.name: program for program in plan(whole, whole, State(tmp_path)) if program.kind == "service"}
 
     assert programs.keys() == SERVICES.keys()
@@ -188,20 +189,6 @@ def test_the_command_line_starts_the_same_services(tmp_path: Path) -> None:
         assert {key for key in theirs if key.startswith(f"{name.upper()}_")} <= variables(name)
         for need, variable in (("database", "DATABASE_URL"), ("blocks", "BLOCKS_DIR"), ("payments", "PAYMENT_URL")):
             assert (f"{name.upper()}_{variable}" in program.env) is (need in SERVICES[name]["needs"])
-
-
-def _free_row(count: int) -> int:
-    import socket
-
-    for base in range(42000, 60000, 50):
-        try:
-            for port in range(base, base + count):
-                with socket.socket() as free:
-                    free.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise AssertionError("no free row of ports")
 
 
 def test_the_command_line_knows_the_topology_s_ports() -> None:

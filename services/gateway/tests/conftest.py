@@ -172,3 +172,33 @@ async def order() -> AsyncIterator[str]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.fixture
+def unparsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Targets that were answered without being parsed."""
+    seen: list[bytes] = []
+    really = ExpressProtocol._repeated
+
+    def noting(self: Any, request: Any, *more: Any) -> bool:
+        answered = really(self, request, *more)
+        if answered:
+            seen.append(request.target)
+        return answered
+
+    monkeypatch.setattr(ExpressProtocol, "_repeated", noting)
+    return seen
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Those that were made to the gateway."""
+    seen: list[Any] = []
+    really = ExpressProtocol.connection_made
+
+    def noting(self: Any, transport: Any) -> None:
+        seen.append(self)
+        really(self, transport)
+
+    monkeypatch.setattr(ExpressProtocol, "connection_made", noting)
+    return seen

@@ -4,9 +4,10 @@ import asyncio
 import io
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,18 @@ import pytest
 
 from cortex_core.events import MemoryEventBus
 from cortex_core.eventsourcing.sql import upgrade
-from cortex_core.observability import MetricsCollector
+from cortex_core.observability import Logger, MetricsCollector, Tracer, configure_logging
 from cortex_core.testing import FakeClock, eventually, serving
+from cortex_order.adapters.processing import Processing
+from cortex_order.domain import CustomerId, Item, Order, PaymentToken
 from cortex_order.settings import Settings
-from cortex_order.usecases import CarryOut
+from cortex_order.usecases import CarryOut, Patience, PlaceOrder, ProcessOrder
 from cortex_order.wiring import MIGRATIONS, build
 
 from .memory_orders import DirectCommands, FakePayments, MemoryOrders
+from .patience import BACKOFF, DEFERENCE, WAIT
 from .payment_provider import Provider
+from .workshop import CLAIM, Workshop
 
 
 @pytest.fixture
@@ -176,3 +181,58 @@ async def client(
     """The service as it runs, but for its clock, its bus and its payment provider."""
     async with serving(build(settings, clock=clock, bus=bus, payments=payments)) as session:
         yield session
+
+
+@pytest.fixture
+def woken() -> list[bool]:
+    return []
+
+
+@pytest.fixture
+def place(commands: Any, woken: list[bool]) -> PlaceOrder:
+    return PlaceOrder(commands, lambda: woken.append(True))
+
+
+@pytest.fixture
+def process(commands: Any, memory_orders: Any, payments: Any, clock: FakeClock) -> ProcessOrder:
+    patience = Patience(WAIT, 3, DEFERENCE, lambda _: BACKOFF)
+    return ProcessOrder(commands, memory_orders, payments, memory_orders, clock, patience)
+
+
+@pytest.fixture
+async def placed(place: PlaceOrder) -> Order:
+    return await place(CustomerId("cus_1"), [Item("book", 2, 1250)], "EUR", PaymentToken("tok_ok"))
+
+
+@pytest.fixture
+def workshop(clock: FakeClock) -> Workshop:
+    return Workshop(clock)
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    configure_logging(service="order", stream=stream)
+    yield stream
+    configure_logging(service="order")
+
+
+@pytest.fixture
+async def processing(workshop: Workshop, clock: FakeClock, metrics: MetricsCollector) -> AsyncIterator[Processing]:
+    processing = Processing(
+        workshop,
+        workshop.process,
+        limit=3,
+        claim=CLAIM,
+        backoff=lambda tries: timedelta(seconds=10 * (tries + 1)),
+        clock=clock,
+        tracer=Tracer("order"),
+        logger=Logger.get("order"),
+        put_off=metrics.create_counter("cortex_hub_orders_put_off_total", "", ("code",)),
+    )
+    running = asyncio.create_task(processing.run())
+    yield processing
+    assert not running.done()
+    workshop.gate.set()
+    await processing.drain(1.0)
+    running.cancel()

@@ -23,14 +23,9 @@ from cortex_order.domain import CustomerId, Item, Order, OrderId, OrderNotFound,
 from cortex_order.ports import History, Keys, KeyTaken, Once, Orders, Used
 from cortex_order.wiring import MIGRATIONS
 
+from .stored_orders import placed
+
 NOBODY = OrderId("ord_" + "f" * 32)
-
-
-async def placed(orders: Orders, clock: FakeClock, once: Once | None = None) -> Order:
-    events = Order.decide_creation(CustomerId("cus_1"), [Item("book", 2, 1250)], "EUR", clock.now())
-    order = Order.of(events)
-    await orders.add(order, events, PaymentToken("tok_canary"), once)
-    return order
 
 
 @pytest.fixture

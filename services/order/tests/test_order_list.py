@@ -3,10 +3,9 @@ can: fall behind, be rebuilt, set a broken order aside."""
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,94 +22,11 @@ from cortex_core.testing import FakeClock, eventually
 from cortex_order.adapters import tables
 from cortex_order.adapters.listing import OrderListing, SqlOrderList
 from cortex_order.adapters.sql import SqlOrders
-from cortex_order.domain import CustomerId, FailureReason, Item, Order, PaymentToken, Status
-from cortex_order.ports import OrderList, OrderRow, Orders
+from cortex_order.domain import FailureReason, Order, Status
 from cortex_order.wiring import MIGRATIONS
 
-
-async def placed(orders: Orders, clock: FakeClock) -> Order:
-    events = Order.decide_creation(CustomerId("cus_1"), [Item("book", 2, 1250)], "EUR", clock.now())
-    order = Order.of(events)
-    await orders.add(order, events, PaymentToken("tok_canary"))
-    return order
-
-
-async def processing(orders: Orders, clock: FakeClock) -> Order:
-    order = await placed(orders, clock)
-    await orders.save(order, order.decide_processing())
-    return order
-
-
-async def all_rows(listing: OrderList) -> Sequence[OrderRow]:
-    return (await listing.page(status=None, limit=100, after=None)).rows
-
-
-class OrderListContract:
-    """Each adapter's test provides `orders` and `listing`."""
-
-    async def test_orders_are_listed_newest_first_page_by_page(
-        self, orders: Orders, listing: OrderList, clock: FakeClock
-    ) -> None:
-        ids = [(await placed(orders, clock)).id for _ in range(5)]
-
-        first = await listing.page(status=None, limit=2, after=None)
-        second = await listing.page(status=None, limit=2, after=first.after)
-        third = await listing.page(status=None, limit=2, after=second.after)
-
-        assert [row.order_id for page in (first, second, third) for row in page.rows] == ids[::-1]
-        assert (third.after, third.behind) == (None, 0)
-
-    async def test_a_page_that_just_holds_the_rest_is_the_last(
-        self, orders: Orders, listing: OrderList, clock: FakeClock
-    ) -> None:
-        for _ in range(2):
-            await placed(orders, clock)
-
-        assert (await listing.page(status=None, limit=2, after=None)).after is None
-
-    async def test_orders_are_listed_by_status_as_they_stand(
-        self, orders: Orders, listing: OrderList, clock: FakeClock
-    ) -> None:
-        await placed(orders, clock)
-        failed = await processing(orders, clock)
-        await orders.save(failed, failed.decide_failure(FailureReason.DECLINED, clock.now()))
-
-        (row,) = (await listing.page(status=Status.FAILED, limit=10, after=None)).rows
-
-        assert (row.order_id, row.customer_id, row.total, row.currency) == (failed.id, "cus_1", 2500, "EUR")
-        assert (row.version, row.created_at, row.reason) == (3, failed.created_at, "declined")
-        assert [each.status for each in (await listing.page(status=Status.PENDING, limit=10, after=None)).rows] == [
-            Status.PENDING
-        ]
-
-    async def test_each_step_of_an_order_is_seen_by_whoever_asks_after_it(
-        self, orders: Orders, listing: OrderList, clock: FakeClock
-    ) -> None:
-        seen = []
-        order = await placed(orders, clock)
-        for events in (
-            list,
-            order.decide_processing,
-            lambda: order.decide_completion("ch_1", clock.now()),
-        ):
-            await orders.save(order, events())
-            seen += [(row.status.value, row.version) for row in await all_rows(listing)]
-
-        cancelled = await placed(orders, clock)
-        await orders.save(cancelled, cancelled.decide_cancellation(clock.now()))
-
-        assert seen == [("pending", 1), ("processing", 2), ("completed", 3)]
-        assert (await all_rows(listing))[0].status is Status.CANCELLED
-
-    async def test_a_tenant_sees_its_own_orders_only(
-        self, orders: Orders, listing: OrderList, clock: FakeClock
-    ) -> None:
-        await placed(orders, clock)
-
-        with use_context(tenant="acme"):
-            assert await all_rows(listing) == []
-            own = await placed(orders, clock)
-            assert [row.order_id for row in await all_rows(listing)] == [own.id]
+from .order_list_contract import OrderListContract, all_rows
+from .stored_orders import placed, processing
 
 
 class TestMemoryOrderList(OrderListContract):
@@ -356,30 +272,3 @@ async def test_however_the_events_are_cut_into_batches_the_list_is_the_orders_th
             (each.id, each.status, each.version, each.reason and each.reason.value)
             for each in sorted(known, key=lambda order: order.id)
         ]
-
-
-async def test_the_service_tells_a_list_that_is_behind_from_one_that_is_not(
-    client: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    body = {
-        "customerId": "cus_1",
-        "currency": "EUR",
-        "items": [{"sku": "book", "quantity": 2, "unitPrice": 1250}],
-        "paymentToken": "tok_ok",
-    }
-    async with client.post("/orders", json=body) as placed_one:
-        order_id = (await placed_one.json())["orderId"]
-    async with client.get("/orders") as fresh:
-        listed = [each["orderId"] for each in (await fresh.json())["orders"]]
-    assert (listed, fresh.headers.get("X-Cortex-Behind")) == ([order_id], None)
-
-    async def never(_self: Any, *_: Any, **__: Any) -> bool:
-        return False
-
-    async def behind(_self: Any) -> Any:
-        return SimpleNamespace(lag=7)
-
-    monkeypatch.setattr(Projector, "caught_up", never)
-    monkeypatch.setattr(Projector, "status", behind)
-    async with client.get("/orders") as stale:
-        assert (stale.status, stale.headers["X-Cortex-Behind"]) == (200, "7")

@@ -16,32 +16,15 @@ from cortex_order.adapters import tables
 from cortex_order.adapters.settlements import SqlSettlement
 from cortex_order.adapters.sql import SqlOrders
 from cortex_order.domain import (
-    CustomerId,
     FailureReason,
-    Item,
-    Order,
     OrderId,
     OrderNotFound,
-    PaymentToken,
     Status,
 )
 from cortex_order.ports import Orders, Settlement
 from cortex_order.wiring import MIGRATIONS
 
-TOKEN = PaymentToken("tok_canary")
-
-
-async def placed(orders: Orders, clock: FakeClock) -> Order:
-    events = Order.decide_creation(CustomerId("cus_1"), [Item("book", 2, 1250)], "EUR", clock.now())
-    order = Order.of(events)
-    await orders.add(order, events, TOKEN)
-    return order
-
-
-async def processing(orders: Orders, clock: FakeClock) -> Order:
-    order = await placed(orders, clock)
-    await orders.save(order, order.decide_processing())
-    return order
+from .stored_orders import TOKEN, placed, processing
 
 
 class OrdersContract:

@@ -1,7 +1,6 @@
 """Wrong values are refused with a line that names them; right ones reach the service as it reads them."""
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,8 +8,7 @@ from helm_python import HelmError
 
 from scripts.chart import settings
 
-Render = Callable[[dict[str, Any]], dict[tuple[str, str], dict[str, Any]]]
-TRIAL = {"payments": {"sandbox": {"enabled": True}}}
+from .trial import EXTERNAL, TRIAL, Render
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
@@ -172,49 +170,6 @@ def test_one_volume_of_one_node_holds_the_pods_of_storage_together(objects: Rend
     assert term["topologyKey"] == "kubernetes.io/hostname"
     assert "affinity" not in spread
     assert "topologySpreadConstraints" in spread
-
-
-@pytest.mark.parametrize(("bundled", "hook"), [(True, None), (False, "pre-install,pre-upgrade")])
-def test_migrations_come_before_the_pods_where_the_database_is_there(
-    objects: Render, bundled: bool, hook: str | None
-) -> None:
-    job = migration(objects, {**TRIAL, "postgresql": {"enabled": bundled}, "externalDatabases": EXTERNAL})
-
-    assert job["metadata"].get("annotations", {}).get("helm.sh/hook") == hook
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert [each["name"] for each in container["env"]] == ["CORTEX_ENV", "ORDER_DATABASE_URL_FILE"]
-
-
-def test_an_ordinary_migration_of_another_image_is_another_job(objects: Render) -> None:
-    """A Job cannot be changed."""
-    first, second = (migration(objects, {**TRIAL, "image": {"tag": tag}})["metadata"]["name"] for tag in ("1", "2"))
-
-    assert first != second
-    assert migration(objects, {**TRIAL, "image": {"tag": "1"}})["metadata"]["name"] == first
-
-
-EXTERNAL = {service: {"existingSecret": "theirs"} for service in ("order", "analytics", "storage")}
-
-
-def migration(objects: Render, values: dict[str, Any]) -> dict[str, Any]:
-    (found,) = [
-        each for (kind, name), each in objects(values).items() if kind == "Job" and name.startswith("hub-order-migrate")
-    ]
-    return found
-
-
-def test_migrations_that_are_hooks_bring_their_own_policy_and_account(objects: Render) -> None:
-    """Hooks come before the release's own objects."""
-    made = objects({**TRIAL, "postgresql": {"enabled": False}, "externalDatabases": {**EXTERNAL, "port": 6432}})
-
-    policy = made["NetworkPolicy", "hub-migrations-to-external-database"]
-    account = made["ServiceAccount", "hub-migrations"]
-    for one in (policy, account):
-        notes = one["metadata"]["annotations"]
-        assert notes["helm.sh/hook"] == "pre-install,pre-upgrade"
-        assert int(notes["helm.sh/hook-weight"]) < 0
-    ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
-    assert ports == {6432, 53}
 
 
 def test_an_autoscaler_s_number_is_stated_nowhere(objects: Render) -> None:

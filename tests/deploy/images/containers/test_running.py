@@ -58,7 +58,7 @@ def test_any_user_with_nothing_but_its_data_runs_it_and_sigterm_drains_it(
 
 def test_sigterm_is_heard_while_it_starts(engine: Any, service: str) -> None:
     """Process 1 has no default action: unheard, the signal would be lost, and the container be killed at the end."""
-    program = "import signal; signal.raise_signal(signal.SIGTERM); import time; time.sleep(60)"
+    program = "import signal; signal.raise_signal(signal.SIGTERM); signal.pause()"
     name = engine.run(engine.image(service), "-c", program, options=("--entrypoint", "python"))
 
     assert engine.ended(name) == 128 + 15
@@ -101,7 +101,7 @@ print(json.dumps(state))
         return {pid: what for pid, what in found.items() if what[1] == 1}
 
     first = processes()
-    orphan = "import os, time; os.fork() and os._exit(0); os.setsid(); time.sleep(0.3)"
+    orphan = "import os\nif os.fork(): os._exit(0)\nwhile os.getppid() != 1: os.sched_yield()"
     engine.said("exec", "-d", name, "python", "-c", orphan)
     engine.said("exec", name, "python", "-c", f"import os; os.kill({min(map(int, first))}, 9)")
 

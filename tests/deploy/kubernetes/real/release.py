@@ -5,7 +5,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ VALUES: Final = Path(__file__).with_name("values.yaml")
 LOAD: Final = ROOT / "scripts" / "kubernetes" / "programs" / "load.py"
 SERVICES: Final = ("gateway", "order", "notification", "analytics", "storage", "compute")
 NAME: Final = "hub"
+_AFTERWARDS: Final = 3  # reports of the load, one a second, in which what a block did may still show
 
 
 @dataclass(slots=True)
@@ -114,7 +114,8 @@ class Release:
         try:
             eventually(self._lines, within=60, what="the load to begin")
             yield found
-            time.sleep(3)  # whatever the block did may show a moment later
+            told = len(self._lines()) + _AFTERWARDS
+            eventually(lambda: len(self._lines()) >= told, within=60, what="the load to tell of the time after it")
             lines = [json.loads(line) for line in self._lines()]
             found.requests, found.failed = lines[-1]["requests"], lines[-1]["failed"]
             found.failures, found.slowest = lines[-1]["failures"], lines[-1]["slowest"]
