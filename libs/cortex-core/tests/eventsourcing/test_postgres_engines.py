@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from cortex_core.eventsourcing import DuplicateId, EventStoreUnavailable, Message, NewEvent
 from cortex_core.eventsourcing.sql import SqlEventStore, open_event_store
 from cortex_core.eventsourcing.sql.engines import open_engines
-from cortex_core.testing import PostgresServer
+from cortex_core.testing import PostgresServer, eventually
 
 
 @pytest.fixture
@@ -33,6 +34,12 @@ def default(postgres_server: PostgresServer, postgres_url: str) -> Iterator[obje
 async def _connect(engine: AsyncEngine) -> None:
     async with engine.connect():
         pass
+
+
+def sessions(server: PostgresServer, url: str) -> list[object]:
+    """Of the URL's database, as the server counts them."""
+    name = url.rpartition("/")[2]
+    return [*server.execute(f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'")]
 
 
 async def shown(connection: AsyncConnection, setting: str) -> str:
@@ -214,8 +221,41 @@ async def test_nothing_stays_connected_when_the_store_is_closed(
     async with open_event_store(postgres_url) as store:
         await store.append("a", [NewEvent("ticked", {})], expected_version=0)
 
-    name = postgres_url.rpartition("/")[2]
-    assert postgres_server.execute(f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'") == []
+    assert sessions(postgres_server, postgres_url) == []
+
+
+@pytest.mark.parametrize("moment", ["execute", "set_type_codec"])  # ours, and SQLAlchemy's, before anybody has it
+async def test_who_gives_up_while_a_connection_comes_about_leaves_none(
+    postgres_server: PostgresServer, postgres_url: str, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    reached = asyncio.Event()
+
+    async def without_an_answer(*_: object, **__: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncpg.Connection, moment, without_an_answer)
+    async with open_engines(postgres_url, busy_timeout=1) as opened:
+        connecting = asyncio.create_task(_connect(opened.writer))
+        await reached.wait()
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        assert connecting.cancelled()
+
+    await eventually(lambda: sessions(postgres_server, postgres_url) == [])
+
+
+async def test_a_connection_that_fails_before_anybody_has_it_is_closed_at_once(
+    postgres_server: PostgresServer, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", broken)
+    async with open_engines(postgres_url, busy_timeout=1) as opened:
+        with pytest.raises(EventStoreUnavailable):
+            await _connect(opened.writer)
+        await eventually(lambda: sessions(postgres_server, postgres_url) == [])
 
 
 async def test_a_migration_may_take_its_time(postgres_url: str) -> None:

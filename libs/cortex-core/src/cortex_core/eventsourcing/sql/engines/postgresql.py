@@ -96,7 +96,11 @@ def _connecting(url: URL, busy_timeout: float) -> Connect:
                 command_timeout=max(_LEAST, busy_timeout * 5) if settings else None,
                 server_settings={**name, **settings},
             )
-            await connection.execute(_DURABLE)
+            try:
+                await connection.execute(_DURABLE)
+            except BaseException:  # a cancellation too: nobody has the connection yet, so nobody else would close it
+                connection.terminate()
+                raise
         except (
             asyncpg.ClientConfigurationError,
             asyncpg.UndefinedObjectError,  # what the driver does not know it gives to the server, as a setting
