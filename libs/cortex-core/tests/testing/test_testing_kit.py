@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -109,9 +110,39 @@ def test_a_pause_without_a_loop_moves_the_clock_itself() -> None:
     assert clock.monotonic() == 2.5
 
 
-async def test_time_does_not_go_back() -> None:
+async def test_over_a_leap_who_looks_every_second_looks_once_and_late() -> None:
+    clock = FakeClock()
+    looks: list[float] = []
+
+    async def looking() -> None:
+        while True:
+            await clock.sleep(1)
+            looks.append(clock.monotonic())
+
+    task = asyncio.create_task(looking())
+    await clock.leap(86_400)
+    assert looks == [86_400]
+
+    await clock.advance(2)
+    assert looks == [86_400, 86_401, 86_402]
+    task.cancel()
+
+
+async def test_over_a_leap_who_sleeps_for_longer_sleeps_on() -> None:
+    clock = FakeClock()
+    rung: list[float] = []
+    clock.call_later(10, lambda: rung.append(clock.monotonic()))
+
+    await clock.leap(9.999)
+    assert rung == []
+    await clock.advance(0.001)
+    assert rung == [10]
+
+
+@pytest.mark.parametrize("move", [FakeClock.advance, FakeClock.leap])
+async def test_time_does_not_go_back(move: Callable[[FakeClock, float], Awaitable[None]]) -> None:
     with pytest.raises(ValueError, match="go back"):
-        await FakeClock().advance(-1)
+        await move(FakeClock(), -1)
 
 
 def test_a_start_without_an_offset_is_refused() -> None:

@@ -13,7 +13,7 @@ _TURNS: Final = 25  # of the loop, after each wake-up: enough for a chain of tas
 
 
 class FakeClock:
-    """A `Clock` whose time moves only in `advance`."""
+    """A `Clock` whose time moves only in `advance` and `leap`."""
 
     def __init__(self, start: datetime = _START) -> None:
         """Raises ValueError for a `start` without a UTC offset."""
@@ -67,8 +67,7 @@ class FakeClock:
         something real (a thread, a socket) is not waited for: that is `eventually`'s job. Raises ValueError for
         `seconds` below 0.
         """
-        if seconds < 0:
-            raise ValueError(f"time does not go back: {seconds}")
+        _refuse_to_go_back(seconds)
         end = self._elapsed + seconds
         await _let_tasks_run()
         while self._sleepers and self._sleepers[0][0] <= end:
@@ -80,6 +79,17 @@ class FakeClock:
             await _let_tasks_run()
         self._elapsed = max(self._elapsed, end)
 
+    async def leap(self, seconds: float) -> None:
+        """Moves time on all at once, as over the sleep of the machine itself: who slept is woken late, and once.
+
+        For a day in which somebody looks every second, where the looking is not what is tested. Raises ValueError for
+        `seconds` below 0.
+        """
+        _refuse_to_go_back(seconds)
+        await _let_tasks_run()
+        self._elapsed += seconds
+        await self.advance(0.0)
+
 
 class _Alarm:
     """A timer over the future that `advance` wakes."""
@@ -89,6 +99,11 @@ class _Alarm:
 
     def cancel(self) -> None:
         self._future.cancel()
+
+
+def _refuse_to_go_back(seconds: float) -> None:
+    if seconds < 0:
+        raise ValueError(f"time does not go back: {seconds}")
 
 
 async def _let_tasks_run() -> None:
