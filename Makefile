@@ -26,9 +26,10 @@ up: setup  ## start the hub; Ctrl-C drains and ends it
 demo: setup  ## show the whole journey on the running hub (URL=http://… of another; CORTEX_TOKEN where it asks for one)
 	@$(bin)/cortex demo $(URL:%=--url %)
 
+# Tests also wait, for processes and real timeouts: three keep two cores busy.
 .PHONY: test
 test: setup  ## unit and integration tests, in parallel, in random order
-	@$(bin)/pytest -q -n 2 --dist worksteal
+	@$(bin)/pytest -q -n 3 --dist worksteal
 
 .PHONY: format
 format: setup  ## format the code

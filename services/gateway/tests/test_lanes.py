@@ -95,7 +95,10 @@ async def test_every_answer_is_the_same_in_both_lanes(
 
     first, second = services(), services()
     settings = {"rate_limit_per_minute": limit}
-    async with start_express(settings, **first) as express, start_asgi(settings, **second) as asgi:
+    async with (
+        start_express(settings, {"clock": FakeClock()}, **first) as express,
+        start_asgi(settings, {"clock": FakeClock()}, **second) as asgi,
+    ):
         for method, path, sent in REQUESTS:
             fast, slow = await said(express, method, path, **sent), await said(asgi, method, path, **sent)
             assert fast == slow, (method, path, sent)
@@ -139,7 +142,10 @@ async def test_every_miss_is_the_same_in_both_lanes_and_what_is_kept_of_it(
     status, body, headers = ANSWERS[kind]
     first, second = ({name: recorder(status, body, headers) for name in ("order", "analytics")} for _ in range(2))
     settings = {"rate_limit_per_minute": limit}
-    async with start_express(settings, **first) as express, start_asgi(settings, **second) as asgi:
+    async with (
+        start_express(settings, {"clock": FakeClock()}, **first) as express,
+        start_asgi(settings, {"clock": FakeClock()}, **second) as asgi,
+    ):
         for path, sent in MISSES:
             for _ in range(3):
                 fast, slow = await said(express, "GET", path, headers=sent), await said(asgi, "GET", path, headers=sent)
