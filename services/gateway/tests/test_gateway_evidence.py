@@ -20,17 +20,19 @@ CLOSED, HALF_OPEN, OPEN = 0, 1, 2
 
 
 class Server:
-    """Answers `status` to whatever comes; nothing at all while it `hangs`."""
+    """Answers `status` to whatever comes; nothing at all while it `hangs`, and a reset while it `resets`."""
 
     def __init__(self) -> None:
         self.status = "200 OK"
-        self.hangs = False
+        self.hangs = self.resets = False
         self.requests = 0
         self.over = asyncio.Event()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.requests += 1
+        if self.resets:
+            return writer.transport.abort()
         if self.hangs:
             await self.over.wait()
         writer.write(f"HTTP/1.1 {self.status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
@@ -157,6 +159,23 @@ class TestRequests:
             await ask(upstreams, body=body(), deadline_sent=False)
 
         assert state() == HALF_OPEN
+
+    @pytest.mark.parametrize(("uploads", "then"), [(True, CLOSED), (False, OPEN)])
+    async def test_one_that_ends_the_connection_within_an_upload_may_have_refused_it(
+        self, upstreams: PooledUpstreams, server: Server, state: Any, uploads: bool, then: int
+    ) -> None:
+        """Its answer went with the connection. Behind a whole request that is evidence, as ever."""
+        server.resets = True
+
+        async def endless() -> AsyncIterator[bytes]:
+            while True:
+                yield bytes(65536)
+
+        for _ in range(30):
+            with pytest.raises(UpstreamUnavailable):
+                await ask(upstreams, body=endless() if uploads else None, deadline_sent=False)
+
+        assert state() == then
 
     @pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "429 Slowly", "500 Broken"])
     async def test_an_answer_closes_it(

@@ -8,27 +8,13 @@ from typing import Any
 
 import pytest
 
-from cortex_core.chassis.http_protocol import ConnectionLimits, HttpProtocol, RefusalDetails, guarded
-from cortex_core.testing import eventually, serving
+from cortex_core.chassis.http_protocol import ConnectionLimits
+from cortex_core.testing import eventually
 from cortex_core.testing.hostile import Recorder
 from cortex_core.testing.hostile.entries import BEFORE, get, post
 from cortex_core.testing.hostile.wire import Answer, parsed
 
-QUICK = ConnectionLimits(
-    head_timeout=0.3, keep_alive=0.3, body_silence=0.3, body_grace=0.25, write_silence=0.3, linger=0.2
-)
-
-
-@asynccontextmanager
-async def connected(
-    app: Any, limits: ConnectionLimits = QUICK
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, list[RefusalDetails]]]:
-    told: list[RefusalDetails] = []
-    async with serving(app, protocol=guarded(HttpProtocol, limits, told.append)) as server:
-        port = server._base_url.port  # type: ignore[union-attr]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        yield reader, writer, told
-        writer.close()
+from .connecting import connected
 
 
 async def rest(reader: asyncio.StreamReader, *, heads: int = 0) -> list[Answer]:
@@ -243,33 +229,13 @@ async def test_who_closes_is_not_waited_for_by_what_it_does_not_read() -> None:
 
 
 async def test_who_reads_slowly_but_reads_is_served() -> None:
-    limits = ConnectionLimits(write_silence=0.2, body_rate=1000.0)
+    limits = ConnectionLimits(write_silence=0.7, body_rate=1000.0)  # longer than a busy machine stands still
     async with connected(long, limits) as (reader, writer, told):
         writer.write(get())
-        taken, until = 0, asyncio.get_running_loop().time() + 1.0
+        taken, until = 0, asyncio.get_running_loop().time() + 1.5
         while asyncio.get_running_loop().time() < until:
             taken += len(await reader.read(1 << 15))
             await asyncio.sleep(0.02)
 
     assert taken > 1 << 18
     assert told == []
-
-
-async def test_what_comes_after_an_early_answer_is_bounded() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            return await Recorder()(scope, receive, send)
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
-
-    async with connected(app, ConnectionLimits(leftover=1 << 20)) as (reader, writer, told):
-        writer.write(post(b"Content-Length: 100000000", body=b"a"))
-        async with asyncio.timeout(10):
-            await reader.readuntil(b"\r\n\r\n")
-            with pytest.raises(OSError, match=r"reset|lost|Broken"):
-                for _ in range(1000):
-                    writer.write(b"a" * 65536)
-                    await writer.drain()
-                    await asyncio.sleep(0)
-
-        assert [details.reason for details in told] == ["http.body-not-wanted"]

@@ -123,10 +123,18 @@ class Ending(ToApplication):
     # --- what is not looked at, and what could not be read ----------------------------------------------------------
 
     def _dropped(self, size: int) -> None:
+        """Some of what nobody reads is taken, so that who sends it gets to our answer. Beyond that nothing more is: who
+        has been answered may read that for a while (a reset now would take it away: RFC 9112, section 9.6)."""
         self._leftover += size
-        if self._leftover > self.limits.leftover and not self.transport.is_closing():
-            self._tell(LEFT_OVER, "more than anybody reads")
-            self.transport.abort()
+        if self._leftover <= self.limits.leftover or self.transport.is_closing():
+            return
+        self._tell(LEFT_OVER, "more than anybody reads")
+        if self._owes_answers():
+            return self.transport.abort()
+        self.transport.pause_reading()
+        if self.watch.phase is not LINGERING:
+            self.transport.write_eof()
+            self.watch.linger()
 
     def _unparsed(self, error: httptools.HttpParserError) -> None:
         phase = self.watch.phase

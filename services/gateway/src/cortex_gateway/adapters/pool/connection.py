@@ -147,7 +147,8 @@ class Connection(asyncio.Protocol):
         self.exchange = None
         silent = self._state is _HEAD and not self._buffer and self._left == HEAD_LIMIT
         why = "it hung up" if error is None else type(error).__name__
-        exchange.broke(unavailable(exchange.service, why, attempted=True), race=silent and self.used > 0)
+        lost = unavailable(exchange.service, why, attempted=True)
+        exchange.broke(lost, race=silent and self.used > 0, unclear=not exchange.sent)
 
     def pause_writing(self) -> None:
         self.held = True

@@ -201,12 +201,14 @@ class PooledExchange(Paced):
             self._connection.close()
         self.broke(late(self.service, self._allowed, hurried=hurried))
 
-    def broke(self, error: CortexError, *, race: bool = False) -> None:
-        """The connection is gone, and `error` says why. `race`: it was a kept one, and not a byte of an answer came."""
+    def broke(self, error: CortexError, *, race: bool = False, unclear: bool = False) -> None:
+        """The connection is gone, and `error` says why. `race`: it was a kept one, and not a byte of an answer came.
+        `unclear`: our request was still on its way. The service may have refused it, and a reset took its answer along:
+        clients could open the circuit of one that is well."""
         self._connection = None
         if self._answered:
             return self._fail(error)
-        if not race:
+        if not (race or unclear):
             self._judge(error)
         elif self._permit is not None:
             self._permit.neutral()
