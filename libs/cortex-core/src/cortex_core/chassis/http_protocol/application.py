@@ -25,6 +25,7 @@ class ToApplication(HttpToolsProtocol):
     method: bytes = b""
     framing: Framing = BARE
     keep_alive: bool = True
+    under_way: Any = None  # the cycle that is being answered: with pipelining `cycle` is the last one that waits
 
     def dispatch(self) -> None:
         """A request's head is complete and has passed the guards: by default the application is started with it."""
@@ -55,6 +56,7 @@ class ToApplication(HttpToolsProtocol):
             self.on_response_complete,
         )
         if begins:
+            self.under_way = cycle
             self._start_asgi_task(cycle, self.app)
         else:
             self.flow.pause_reading()
@@ -75,6 +77,19 @@ class ToApplication(HttpToolsProtocol):
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.more_body = False
+            cycle.message_event.set()
+
+    def go_on(self) -> None:
+        """With the next request that waits."""
+        self.under_way, app = self.pipeline.pop()
+        self._start_asgi_task(self.under_way, app)
+
+    def all_left(self) -> None:
+        """The client has gone, for every request of its. Those that wait do not begin."""
+        self.pipeline.clear()
+        cycle = self.under_way
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
             cycle.message_event.set()
 
     def abandon(self) -> None:

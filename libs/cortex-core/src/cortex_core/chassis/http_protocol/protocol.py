@@ -60,6 +60,7 @@ class HttpProtocol(Ending):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.watch.stop()
+        self.all_left()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -199,8 +200,7 @@ class HttpProtocol(Ending):
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+            self.go_on()
         elif self._refusal is not None:
             self._answer(self._refusal)
         elif self.watch.phase is BUSY:
