@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import MutableMapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 from cortex_core.asgi.http_cache import CachePolicy
 from cortex_core.testing import eventually
+from cortex_gateway import wiring
 from cortex_gateway.adapters import kept
+from cortex_gateway.routes import ROUTES, RouteTable
 
 from .express_wire import express
 
@@ -19,16 +22,16 @@ MANY = 5
 
 
 class Orders:
-    """A service that answers when its gate is open: `first` to the first request, `OK` to those behind it."""
+    """A service that answers when its gate is open: `first` to the first request, `then` to those behind it."""
 
-    def __init__(self, first: Any = None) -> None:
+    def __init__(self, first: Any = None, then: Any = None) -> None:
         self.gate = asyncio.Event()
         self.asked = 0
-        self.first = first or _answered
+        self.first, self.then = first or _answered, then or _answered
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         self.asked += 1
-        answering = self.first if self.asked == 1 else _answered
+        answering = self.first if self.asked == 1 else self.then
         await self.gate.wait()
         await answering(send)
 
@@ -121,18 +124,55 @@ async def test_those_who_wait_may_leave(start_gateway: Any) -> None:
     assert orders.asked == 1
 
 
-@pytest.mark.parametrize("first", [_failing, _breaking_off, _not_to_be_kept, _varying])
+@pytest.mark.parametrize("first", [_not_to_be_kept, _varying])
 async def test_what_cannot_be_shared_is_asked_for_by_each(start_express: Any, first: Any) -> None:
     orders = Orders(first)
     async with start_express(order=orders) as client:
         tasks = await _crowd(client, orders)
         orders.gate.set()
-        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        answers = await asyncio.gather(*tasks)
 
-    if first is _breaking_off:
-        assert sorted(answer[0] for answer in answers) == [200] * (MANY - 1) + [503]
-    assert sum(not isinstance(answer, BaseException) and answer[:2] == (200, b"{}") for answer in answers) >= MANY - 1
+    assert [answer[:2] for answer in answers] == [(200, b"{}")] * MANY
     assert orders.asked >= (2 if first is _varying else MANY)
+
+
+@pytest.mark.parametrize(("first", "status"), [(_failing, 500), (_breaking_off, 503)])
+async def test_where_the_first_one_fails_another_asks_for_all_who_wait(
+    start_express: Any, first: Any, status: int
+) -> None:
+    orders = Orders(first)
+    async with start_express(order=orders) as client:
+        tasks = await _crowd(client, orders)
+        orders.gate.set()
+        answers = await asyncio.gather(*tasks)
+
+    assert sorted(answer[0] for answer in answers) == [200] * (MANY - 1) + [status]
+    assert orders.asked == 2
+
+
+async def test_one_that_fails_twice_is_not_asked_by_all_who_wait(start_express: Any) -> None:
+    orders = Orders(_failing, then=_failing)
+    async with start_express(order=orders) as client:
+        tasks = await _crowd(client, orders)
+        orders.gate.set()
+        answers = await asyncio.gather(*tasks)
+
+    assert sorted(answer[0] for answer in answers) == [500, 500] + [503] * (MANY - 2)
+    assert sum(b"http-cache.failed" in answer[1] for answer in answers) == MANY - 2
+    assert orders.asked == 2
+
+
+async def test_one_that_hangs_is_asked_once_and_nobody_waits_for_it_twice(
+    start_express: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "_TABLE", RouteTable([replace(route, timeout=0.5) for route in ROUTES]))
+    orders = Orders()
+    async with start_express(order=orders) as client:
+        answers = await asyncio.gather(*await _crowd(client, orders))
+        orders.gate.set()
+
+    assert [answer[0] for answer in answers] == [504] * MANY
+    assert orders.asked == 1
 
 
 async def test_nobody_waits_for_longer_than_the_cache_lets_them(

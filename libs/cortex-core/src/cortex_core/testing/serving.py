@@ -54,7 +54,7 @@ async def serving(
                 connection.shutdown()
             try:
                 async with asyncio.timeout(self.config.timeout_graceful_shutdown):
-                    while self.server_state.connections or self.server_state.tasks:
+                    while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn tells nobody
                         await asyncio.sleep(0.001)
                     for listening in self.servers:
                         await listening.wait_closed()

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Final, Protocol
 
 from cortex_core.asgi.http_cache import Filler, Filling
-from cortex_core.kernel import Principal, use_context
+from cortex_core.chassis import UpstreamTimeout
+from cortex_core.kernel import CortexError, Principal, use_context
 from cortex_gateway.dataplane.hot import NOT_FOR_US
 from cortex_gateway.dataplane.reading import Reading
 from cortex_gateway.dataplane.table import Entry
@@ -24,9 +25,9 @@ _UNFIT: Final = NOT_FOR_US | {b"if-none-match"}
 class Waiting(Protocol):
     """A request that waits for another's answer."""
 
-    def look(self, *, again: bool) -> None:
-        """There is something kept, or nothing to wait for. `again`: whoever fetched it has left, and it may be
-        fetched for all once more."""
+    def look(self, *, again: bool, error: CortexError | None = None) -> None:
+        """There is something kept, or nothing to wait for. `again`: it may be fetched for all once more (whoever did
+        has left, an event came in between, the service failed). `error`: how it failed."""
         ...
 
 
@@ -45,19 +46,21 @@ class Fill:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._fills.patience, self._release)
 
-    def settle(self, *, left: bool = False, outdated: bool = False) -> None:
-        """`left`: its client has gone, and the answer with him. `outdated`: an event came in between."""
+    def settle(self, *, left: bool = False, outdated: bool = False, error: CortexError | None = None) -> None:
+        """`left`: its client has gone, and the answer with him. `outdated`: an event came in between. `error`: the
+        service failed, so that not all who wait ask it at once, and nobody waits for it twice as long as he may."""
         self._fills.over(self._place, self)
-        self._release(again=left or outdated)
+        in_no_time = error is not None and not isinstance(error, UpstreamTimeout)
+        self._release(again=left or outdated or in_no_time, error=error)
 
-    def _release(self, *, again: bool = False) -> None:
+    def _release(self, *, again: bool = False, error: CortexError | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         waiting, self._waiting = self._waiting, []
         loop = asyncio.get_running_loop()
         for each in waiting:
-            loop.call_soon(partial(each.look, again=again))
+            loop.call_soon(partial(each.look, again=again, error=error))
 
 
 class Fills:

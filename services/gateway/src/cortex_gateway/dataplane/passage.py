@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from cortex_core.asgi.body_limit import RequestTooLarge
-from cortex_core.asgi.http_cache import Filling, Put
+from cortex_core.asgi.http_cache import Filling, Put, SharedAnswerFailed
 from cortex_core.asgi.http_cache.filling import MISSING
+from cortex_core.asgi.http_cache.flight import FAILED
 from cortex_core.kernel import CortexError
 from cortex_gateway.dataplane.dues import Dues
 from cortex_gateway.dataplane.encoding import pairs_of
@@ -146,8 +147,8 @@ class Passage(Reply):
         self.fill = fills.take(tenant, self.request.target, filling)
         self._depart(b"")
 
-    def look(self, *, again: bool) -> None:
-        """What was waited for."""
+    def look(self, *, again: bool, error: CortexError | None = None) -> None:
+        """What was waited for. The service may fail once: then one of those who wait asks again, for all."""
         plane, entry, fills = self.plane, self.entry, self.plane.fills
         if self.response_complete or self.disconnected or fills is None or self.filling is None:
             return None
@@ -157,6 +158,8 @@ class Passage(Reply):
         if hot is not None:
             fills.answered(self.filling, hot.status, collapsed=True)
             return self._answer_hot(hot)
+        if error is not None and (self.rounds or not again):
+            return self.refuse(error, forwarded=True)
         if again and self.rounds < _ROUNDS:
             self.rounds += 1
             filling = fills.begin(entry, target, self.principal, self.reading, headers)
@@ -187,14 +190,21 @@ class Passage(Reply):
         if fill is not None and self.filling is not None:
             put = self.filling.land()
             self.stored = put is Put.STORED
-            fill.settle(outdated=put is Put.OUTDATED)
             head, self.awaited = self.awaited, None
+            status = self.status if head is None else head.status
+            fill.settle(outdated=put is Put.OUTDATED, error=SharedAnswerFailed(status) if status in FAILED else None)
             if head is not None:
                 self.exchange = None
                 super().answered(head)
                 if self.parts:
                     super().received(b"".join(self.parts))
         super().completed()
+
+    def failed(self, error: CortexError) -> None:
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill.settle(error=error)
+        super().failed(error)
 
     def _record(self, *, complete: bool) -> None:
         fill, self.fill = self.fill, None

@@ -130,7 +130,8 @@ class Ending(ToApplication):
             return
         self._tell(LEFT_OVER, "more than anybody reads")
         if self._owes_answers():
-            return self.transport.abort()
+            self.transport.abort()
+            return
         self.transport.pause_reading()
         if self.watch.phase is not LINGERING:
             self.transport.write_eof()
