@@ -1,143 +1,26 @@
-"""One service as several processes: a real parent, real workers, real signals."""
+"""One service as several processes: a real parent, real workers, real signals. Its end: test_workers_drain.py."""
 
 import asyncio
-import http.client
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
 
 import aiohttp
 import pytest
 
-from cortex_core.testing import free_port
-
-PROGRAM = """
-import asyncio
-import os
-import time
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import ClassVar
-
-from fastapi import APIRouter
-
-from cortex_core.chassis import Config, create_app, serve, service_config
-from cortex_core.events import MemoryEventBus
-from cortex_core.kernel import CortexError
-
-
-class Settings(Config):
-    model_config = service_config("TEA_")
-    service: ClassVar[str] = "tea"
-    cold: str = ""
-    births: str = ""
-
-
-router = APIRouter()
-
-
-@router.get("/tea")
-async def tea(slow: float = 0.0) -> dict[str, int]:
-    await asyncio.sleep(slow)
-    return {"pid": os.getpid()}
-
-
-@asynccontextmanager
-async def running(platform):
-    settings = platform.settings
-    if settings.cold and Path(settings.cold).exists():
-        raise CortexError("the kettle is cold")
-    platform.metrics.create_gauge("tea_workers", "Workers").set(1)
-    yield None
-
-
-if __name__ == "__main__":
-    serve(lambda settings: create_app(settings, running=running, routers=[router], bus=MemoryEventBus()), Settings)
-"""
-
-
-class Service:
-    """The program, with `--workers`; its log's lines once it has ended."""
-
-    started: ClassVar[list["Service"]] = []
-
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
-        program = folder / "tea.py"
-        program.write_text(PROGRAM)
-        self.port = free_port()
-        self.folder = folder
-        (folder / "tmp").mkdir(exist_ok=True)
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        ours = {"CORTEX_ENV": "test", "TEA_PORT": str(self.port), "TMPDIR": str(folder / "tmp")}
-        with (folder / "log").open("w") as log:  # a pipe that nobody reads would stop it once it is full
-            self.process = subprocess.Popen(
-                [sys.executable, str(program), *arguments],
-                env={**kept, **ours, **environment},
-                stdout=log,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        Service.started.append(self)
-
-    def ask(self, path: str) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read()
-            return answer.status, json.loads(body) if body.startswith(b"{") else body.decode()
-        finally:
-            connection.close()
-
-    def workers(self) -> set[int]:
-        """Who lives now, as the parent's children."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return {int(pid) for pid in children.split()}
-
-    def ready_workers(self) -> int:
-        try:
-            status, text = self.ask("/metrics")
-        except (OSError, http.client.HTTPException):
-            return 0
-        lines = [line for line in text.splitlines() if line.startswith("tea_workers ")] if status == 200 else []
-        return int(float(lines[0].split()[1])) if lines else 0
-
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=30)
-        return self.process.returncode, (self.folder / "log").read_text(), err
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        if true():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"never: {what}")
+from .tea import Service, end_all, serving_with_two, until
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """However a test goes: a parent that is killed takes its workers along."""
     yield
-    while Service.started:
-        Service.started.pop().end(signal.SIGKILL)
+    end_all()
 
 
 @pytest.fixture
 def two(tmp_path: Path) -> Service:
-    service = Service(tmp_path, "--workers", "2")
-    until(lambda: service.ready_workers() == 2, "two workers")
-    return service
+    return serving_with_two(tmp_path)
 
 
 def test_both_serve_and_either_tells_the_metrics_of_both(two: Service) -> None:
@@ -150,29 +33,6 @@ def test_both_serve_and_either_tells_the_metrics_of_both(two: Service) -> None:
     assert before <= pids
     assert 'cortex_hub_http_requests_total{method="GET",route="/tea",service="tea",status="200"} 5.0' in text
     assert "process_resident_memory_bytes" in text
-
-
-def test_sigterm_drains_all_and_leaves_nothing(two: Service, tmp_path: Path) -> None:
-    with socket.create_connection(("127.0.0.1", two.port)) as client:
-        client.sendall(b"GET /tea?slow=0.5 HTTP/1.1\r\nHost: tea\r\n\r\n")
-        until(lambda: _is_inside(two), "the request is in progress")
-        pids = two.workers()
-        status, out, err = two.end()
-        answer = client.recv(4096)
-
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert (status, err) == (0, "")
-    assert out.count('"draining"') == 2
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
-    assert list((tmp_path / "tmp").iterdir()) == []
-
-
-def _is_inside(service: Service) -> bool:
-    """A second client's request does not prove that the first one's has been read; that the kernel holds none does."""
-    waiting = Path("/proc/net/tcp").read_text().splitlines()
-    local = f"0100007F:{service.port:04X}"
-    rows = [line.split() for line in waiting if line.split()[1] == local and line.split()[3] == "01"]
-    return bool(rows) and all(row[4].endswith(":00000000") for row in rows)
 
 
 def test_a_worker_that_dies_is_started_anew_and_nobody_else_notices(two: Service) -> None:
@@ -228,8 +88,7 @@ async def test_sighup_replaces_all_under_load_and_no_request_fails(two: Service)
 
 
 def test_sighup_again_and_again_while_they_drain(tmp_path: Path) -> None:
-    service = Service(tmp_path, "--workers", "2", TEA_DRAIN_DELAY="1")
-    until(lambda: service.ready_workers() == 2, "two workers")
+    service = serving_with_two(tmp_path, TEA_DRAIN_DELAY="1")
     first = service.workers()
 
     for _ in range(4):
@@ -243,8 +102,7 @@ def test_sighup_again_and_again_while_they_drain(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_while_it_is_replaced_is_no_trouble(tmp_path: Path) -> None:
-    service = Service(tmp_path, "--workers", "2")
-    until(lambda: service.ready_workers() == 2, "two workers")
+    service = serving_with_two(tmp_path)
     first = service.workers()
 
     service.process.send_signal(signal.SIGHUP)

@@ -135,7 +135,14 @@ def _supervised(process: _Process[Any], folder: Path) -> int:
     settings = process.settings
     logger = Logger.get(settings.service)
     grace = settings.draining_seconds + settings.shutdown_grace + _MARGIN
-    return Workers(settings.server_workers, work, grace, logger, on_end=partial(leave_metrics, folder)).run()
+    return Workers(
+        settings.server_workers,
+        work,
+        grace,
+        logger,
+        on_last=process.listener.close,  # each worker has its own; with ours the kernel would go on taking connections
+        on_end=partial(leave_metrics, folder),
+    ).run()
 
 
 def _is_command(words: Sequence[str]) -> bool:

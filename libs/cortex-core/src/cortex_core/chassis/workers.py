@@ -2,8 +2,9 @@
 
 The socket is the parent's, so that a connection which nobody has accepted yet is lost with no worker: it waits for the
 next. A worker that dies is started anew (later each time), SIGHUP replaces all of them one after the other, each only
-when its successor serves, and SIGTERM drains all. A worker whose parent is gone drains too. Refuses to know what a
-worker does, and to keep a service alive that could never start: its exit status is then ours.
+when its successor serves, and SIGTERM drains all: nobody comes next then, so the parent gives up the socket, and once
+no worker listens the kernel refuses. A worker whose parent is gone drains too. Refuses to know what a worker does, and
+to keep a service alive that could never start: its exit status is then ours.
 """
 
 import contextlib
@@ -48,13 +49,14 @@ class _Worker:
 @dataclass(slots=True)
 class Workers:
     """`work(place)` is run in each of `count` processes and gives its exit status. `grace`: seconds from SIGTERM until
-    what is left is killed. `on_start`, `on_end` hear of places in this, the parent's, process: before one is taken, and
-    when it is free again."""
+    what is left is killed. Both are called in this, the parent's, process: `on_last` once, when no worker will be
+    started any more, before the last ones hear of it; `on_end` with each place that is free again."""
 
     count: int
     work: Callable[[Place], int]
     grace: float
     logger: Logger
+    on_last: Callable[[], None] = lambda: None
     on_end: Callable[[int], None] = lambda number: None  # noqa: ARG005 - nobody listens
     _workers: dict[int, _Worker] = field(default_factory=dict)
     _old: list[_Worker] = field(default_factory=list)  # still to be replaced
@@ -150,16 +152,20 @@ class Workers:
     def _hear(self, signals: Iterable[int]) -> None:
         for number in signals:
             if number in (signal.SIGTERM, signal.SIGINT) and self._end is None:
-                self._end = time.monotonic() + self.grace
-                self._due.clear()
-                self._old.clear()
-                self._again = False
-                self._dismiss(self._workers.values(), number)
+                self._begin_end(number)
             elif number in (signal.SIGTERM, signal.SIGINT):
                 self._dismiss(self._workers.values(), number, again=True)
             elif number == signal.SIGHUP and self._end is None:
                 self._again = True
                 self._replace_next()
+
+    def _begin_end(self, number: int = signal.SIGTERM) -> None:
+        self._end = time.monotonic() + self.grace
+        self._due.clear()
+        self._old.clear()
+        self._again = False
+        self.on_last()
+        self._dismiss(self._workers.values(), number)
 
     def _replace_next(self) -> None:
         """One at a time. Who asks for new workers while they are being replaced gets them all anew afterwards."""
@@ -202,8 +208,7 @@ class Workers:
             return
         if not self._served:  # none of them ever did: there is nothing to keep alive
             self._status = self._status or abs(status) or 1
-            self._end = time.monotonic() + self.grace
-            self._dismiss(self._workers.values())
+            self._begin_end()
             return
         self.logger.error("a worker died", worker=worker.number, pid=worker.pid, status=status)
         successor = next((other for other in self._workers.values() if other.replaces is worker), None)
