@@ -26,7 +26,7 @@ from cortex_core.kernel import CortexError, Kind
 class Settings(Config):
     model_config = service_config("TEA_")
     service: ClassVar[str] = "tea"
-    kettle: str = development("on")
+    kettle: str = development("on", description="Where the tea is made.")
 
 
 class KettleIsCold(CortexError):
@@ -52,10 +52,10 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def start(program: Path, **environment: str) -> subprocess.Popen[str]:
+def start(program: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, str(program)],
+        [sys.executable, str(program), *words],
         env={**kept, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -71,6 +71,43 @@ def test_wrong_settings_end_it_with_78_and_a_line(program: Path) -> None:
     assert process.returncode == 78
     assert len(complaint.splitlines()) == 1
     assert complaint.startswith("tea: production needs its own value for CORTEX_REDIS_URL, TEA_KETTLE (set CORTEX_ENV")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["db", "upgrade", "-h"]])
+def test_help_tells_words_and_settings_and_needs_none(program: Path, words: list[str]) -> None:
+    process = start(program, *words)
+
+    said, complaint = process.communicate(timeout=30)
+
+    assert (process.returncode, complaint) == (0, "")
+    lines = said.splitlines()
+    assert lines[:2] == [f"usage: python {program} [--workers N]", ""]
+    assert ["TEA_KETTLE", "Where the tea is made."] in [line.split(maxsplit=1) for line in lines]
+    assert {"TEA_SERVER_WORKERS", "CORTEX_ENV"} <= set(said.split())
+    assert max(len(line) for line in lines[1:]) <= 120
+
+
+def test_help_of_a_service_with_commands_tells_them(program: Path) -> None:
+    commands = program.read_text().replace("Settings)\n", "Settings, migrations=['here'], projections=['names'])\n")
+    program.write_text(commands)
+    process = start(program, "--help")
+
+    said, _ = process.communicate(timeout=30)
+
+    assert said.splitlines()[:3] == [
+        f"usage: python {program} [--workers N]",
+        f"       python {program} db upgrade [--wait SECONDS]",
+        f"       python {program} projections status | rebuild NAME | abandon NAME",
+    ]
+
+
+def test_a_word_it_does_not_know_ends_it_with_64_and_a_line(program: Path) -> None:
+    process = start(program, "serve", "--workers=2")
+
+    _, complaint = process.communicate(timeout=30)
+
+    assert process.returncode == 64
+    assert complaint == "tea: 'serve --workers=2' is no command; --help tells what is\n"
 
 
 def test_a_taken_port_ends_it_with_69_and_a_line(program: Path) -> None:

@@ -5,6 +5,7 @@ line.
 import asyncio
 import gc
 import logging
+import signal
 import socket
 import sys
 import tempfile
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78  # sysexits.h
 
+_HELP: Final = frozenset({"-h", "--help"})
 _MARGIN: Final = 2.0  # seconds that a worker may take for what it closes after its requests
 
 SomeConfig = TypeVar("SomeConfig", bound=Config)
@@ -49,8 +51,10 @@ def serve(
     where something needed to start is not there, each with one line that says what to do. With the words `db upgrade`
     it brings the database to the newest of `migrations` instead, and ends; with `projections …` it looks after those of
     its `projections` (see `projection_verbs.py`); neither asks for more than the database's URL. With `--workers N` it
-    is that many processes. `protocol` chooses the class of its connections."""
+    is that many processes; `--help`, anywhere, tells all this. `protocol` chooses the class of its connections."""
     words = sys.argv[1:]
+    if not _HELP.isdisjoint(words):
+        raise SystemExit(_help(settings_class, has_tables=bool(migrations), has_projections=bool(projections)))
     told: dict[str, Any] = {}
     if words and not _is_command(words):
         told["server_workers"] = _workers_wanted(settings_class.service, words)
@@ -184,9 +188,17 @@ def _command(
             from cortex_core.chassis.projection_verbs import run_projections
 
             return run_projections(service, database_url(settings), projections, rest)
-    verbs = [*(["`db upgrade`"] if migrations else []), *(["`projections …`"] if projections else [])]
-    known = f"{', '.join(verbs)}, or nothing to serve" if verbs else "nothing: it serves"
-    fail(service, EX_USAGE, f"{' '.join(words)!r} is no command; this service knows {known}")
+    fail(service, EX_USAGE, f"{' '.join(words)!r} is no command; --help tells what is")
+
+
+def _help(settings: type[Config], *, has_tables: bool, has_projections: bool) -> int:
+    from cortex_core.chassis.usage import usage
+
+    commands = ["db upgrade [--wait SECONDS]"] if has_tables else []
+    commands += ["projections status | rebuild NAME | abandon NAME"] if has_projections else []
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` is no error
+    print(usage(settings, commands))  # noqa: T201 - a command's answer
+    return 0
 
 
 def fail(service: str, status: int, *lines: str) -> NoReturn:
