@@ -56,6 +56,17 @@ def test_they_are_a_way_to_know_who_asks(tmp_path: Path, issuer: Issuer) -> None
     assert [each.subject for each in tokens.principals] == ["helm"]
 
 
+def test_a_token_in_a_file_of_its_own_is_looked_for_beside_the_list(tmp_path: Path, issuer: Issuer) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    file = tmp_path / "tokens.json"
+    file.write_text('[{"tokenFile": "token", "sub": "helm", "roles": ["operator"]}]')
+
+    tokens = in_production(file, issuer).known_tokens()
+
+    assert tokens is not None
+    assert [each.subject for each in tokens.principals] == ["helm"]
+
+
 def test_without_them_or_any_other_way_production_names_them(tmp_path: Path, issuer: Issuer) -> None:
     assert "set one of CORTEX_JWKS, CORTEX_KEY_PEPPER, GATEWAY_STATIC_TOKENS" in refusal(
         Path(), issuer, static_tokens=""

@@ -1,6 +1,7 @@
 """Static tokens: a file says who they are, strictly, and nothing shows one."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,10 @@ OTHER = "st_" + "b" * 32
 
 def entry(**changes: Any) -> dict[str, Any]:
     return {"token": TOKEN, "sub": "helm", "scopes": ["orders:read"], **changes}
+
+
+def of_a_file(file: str, **changes: Any) -> dict[str, Any]:
+    return {"tokenFile": file, "sub": "helm", "scopes": ["orders:read"], **changes}
 
 
 def written(*entries: Any) -> bytes:
@@ -36,6 +41,45 @@ async def test_a_token_is_known_by_what_the_file_says_of_it() -> None:
         plan="pro",
     )
     assert (await tokens.read(OTHER.encode())).scopes == {"orders:read"}
+
+
+async def test_its_text_may_lie_in_a_file_of_its_own(tmp_path: Path) -> None:
+    """What a token may is said where it can be read, and rolls back; the text is kept elsewhere."""
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    (tmp_path / "other").write_text(OTHER)
+    said = written(of_a_file("token"), of_a_file(str(tmp_path / "other"), sub="test"))
+
+    tokens = parse_static_tokens(said, folder=tmp_path)
+
+    assert (await tokens.read(TOKEN.encode())).subject == "helm"
+    assert (await tokens.read(OTHER.encode())).subject == "test"
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "why"),
+    [
+        (TOKEN, {"tokenFile": "none"}, "token 1: its tokenFile cannot be read: No such file"),
+        (TOKEN, {"tokenFile": "."}, "its tokenFile cannot be read: Is a directory"),
+        (TOKEN, {"tokenFile": TOKEN}, "its tokenFile cannot be read"),
+        (TOKEN, {"tokenFile": "a\0b"}, "tokenFile must be a path"),
+        (TOKEN, {"tokenFile": ""}, "tokenFile must be a path"),
+        (TOKEN, {"tokenFile": 1}, "tokenFile must be a path"),
+        (TOKEN, {"token": TOKEN}, "it has token and tokenFile"),
+        ("", {}, "token must be st_ and 32"),
+        (TOKEN + "\n" + OTHER, {}, "token must be st_ and 32"),
+        (TOKEN + "a" * 300, {}, "token must be st_ and 32"),
+        ("st_dev" + "canary" * 6, {}, "it was made for development"),
+    ],
+)
+def test_a_file_of_a_token_that_is_wrong_is_refused_and_shows_no_token(
+    file: str, changes: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(file)
+
+    with pytest.raises(UnusableTokens, match=why) as refused:
+        parse_static_tokens(written({**of_a_file("token"), **changes}), folder=tmp_path)
+
+    assert "canary" not in f"{refused.value} {refused.value.__cause__!r}"
 
 
 @pytest.mark.parametrize("token", [TOKEN[:-1], TOKEN + "y", TOKEN.upper(), "st_", OTHER])

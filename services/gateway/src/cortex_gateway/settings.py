@@ -120,7 +120,8 @@ class Settings(Config):
         """Read now. Raises ValueError."""
         if self.static_tokens is None:
             return None
-        parse = partial(parse_static_tokens, development=self.env != "production")
+        folder, development = self.static_tokens.parent, self.env != "production"
+        parse = partial(parse_static_tokens, folder=folder, development=development)
         return parsed("GATEWAY_STATIC_TOKENS", self.static_tokens, parse)
 
     @model_validator(mode="after")

@@ -4,7 +4,8 @@
       "tenant": "public", "plan": "pro"}]
 
 The term is Kubernetes' static token file. Owns the form of that file: `token` and `sub` have to be there, what is not
-in the list above is a mistake, and so is a scope or a role that there is not. A token is good for as long as the
+in the list above is a mistake, and so is a scope or a role that there is not. In place of `token` an entry may have
+`tokenFile`, where its text lies: then who has it and what it may is no secret. A token is good for as long as the
 process lives that read it: to replace one, put the new one beside it and restart. Refuses to keep tokens: it holds
 digests under a secret of the process, so that neither a dump of its memory nor the time of a look-up tells one.
 """
@@ -14,6 +15,7 @@ import os
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Final
 
 from cortex_core.kernel.principal import Principal
@@ -23,12 +25,13 @@ from cortex_core.security.scopes import ROLES, SCOPES
 
 MAX_BYTES: Final = 64 << 10
 MAX_TOKENS: Final = 64
+MAX_TOKEN_FILE_BYTES: Final = 1 << 10
 DEVELOPMENT: Final = "st_dev"
 """How a token begins that was made for development: production refuses it."""
 
 _TOKEN: Final = re.compile(r"st_[A-Za-z0-9]{32,250}", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z:_-]{1,30}", re.ASCII)
-_MEMBERS: Final = frozenset({"token", "sub", "scopes", "roles", "tenant", "plan"})
+_MEMBERS: Final = frozenset({"token", "tokenFile", "sub", "scopes", "roles", "tenant", "plan"})
 
 
 class UnusableTokens(ValueError):
@@ -58,8 +61,8 @@ class StaticTokens:
         return blake2b(token, digest_size=32, key=self._secret).digest()
 
 
-def parse_static_tokens(data: bytes, *, development: bool = False) -> StaticTokens:
-    """Raises UnusableTokens."""
+def parse_static_tokens(data: bytes, *, folder: Path | None = None, development: bool = False) -> StaticTokens:
+    """A `tokenFile` is read now, and looked for in `folder`: where the list lies. Raises UnusableTokens."""
     if len(data) > MAX_BYTES:
         raise UnusableTokens(f"it has more than {MAX_BYTES} bytes")
     try:
@@ -71,7 +74,7 @@ def parse_static_tokens(data: bytes, *, development: bool = False) -> StaticToke
     found: dict[str, Principal] = {}
     for number, entry in enumerate(listed, 1):
         try:
-            token, principal = _entry(entry, development=development)
+            token, principal = _entry(entry, folder or Path(), development=development)
         except UnusableTokens as error:
             raise UnusableTokens(f"token {number}: {error}") from None
         if token in found:
@@ -80,12 +83,14 @@ def parse_static_tokens(data: bytes, *, development: bool = False) -> StaticToke
     return StaticTokens(found)
 
 
-def _entry(entry: object, *, development: bool) -> tuple[str, Principal]:
+def _entry(entry: object, folder: Path, *, development: bool) -> tuple[str, Principal]:
     if not isinstance(entry, dict):
         raise UnusableTokens("it is no JSON object")
     for name in sorted(entry.keys() - _MEMBERS):
         raise UnusableTokens(f"{_shown(name)} is no member of it; there are {', '.join(sorted(_MEMBERS))}")
-    token = entry.get("token")
+    if {"token", "tokenFile"} <= entry.keys():
+        raise UnusableTokens("it has token and tokenFile, and may have one of them")
+    token = _text(entry["tokenFile"], folder) if "tokenFile" in entry else entry.get("token")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         raise UnusableTokens("token must be st_ and 32 to 250 of A-Z a-z 0-9")
     if token.startswith(DEVELOPMENT) and not development:
@@ -99,6 +104,16 @@ def _entry(entry: object, *, development: bool) -> tuple[str, Principal]:
     if not principal.scopes:
         raise UnusableTokens("it may do nothing: give it scopes or roles")
     return token, principal
+
+
+def _text(named: object, folder: Path) -> str:
+    if not isinstance(named, str) or not named or "\0" in named:
+        raise UnusableTokens("tokenFile must be a path")
+    try:
+        with (folder / named).open("rb") as file:
+            return file.read(MAX_TOKEN_FILE_BYTES).decode("ascii", "replace").strip()
+    except OSError as error:  # the path is not shown: it may be a token in the wrong place
+        raise UnusableTokens(f"its tokenFile cannot be read: {error.strerror}") from None
 
 
 def _known(entry: Mapping[str, Any], name: str, table: Mapping[str, object]) -> None:
