@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from cortex_core.security.scopes import SCOPES
 from scripts.chart import comments, settings
 
 Schema = dict[str, Any]
@@ -91,7 +92,7 @@ _EXACTLY: Final[dict[str, Schema]] = {
     "otlpEndpoint": _PLACE,
     "jwksUrl": {"type": "string", "pattern": "^(https://[^\\s]+)?$"},
     "interval": {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"},
-    "scopes": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]+:[a-z]+$"}, "minItems": 1},
+    "scopes": {"type": "array", "items": {"enum": list(SCOPES)}, "minItems": 1},
     **dict.fromkeys(("ingressFrom", "metricsFrom", "dns", "parentRefs", "tolerations"), _OBJECTS),
     **{f"externalTo.{each}": _OBJECTS for each in ("stores", "payments", "issuer", "collector")},
     **dict.fromkeys(("labels", "annotations", "matchLabels", "podAnnotations", "nodeSelector"), _TEXTS),

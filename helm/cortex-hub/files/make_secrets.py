@@ -84,9 +84,8 @@ def pepper(_: dict[str, Any]) -> dict[str, str]:
     return {"pepper": text(64)}
 
 
-def token(wanted: dict[str, Any]) -> dict[str, str]:
-    made = f"st_{text(48)}"
-    return {"token": made, "tokens.json": json.dumps([{"token": made, **wanted["entry"]}])}
+def token(_: dict[str, Any]) -> dict[str, str]:
+    return {"token": f"st_{text(48)}"}
 
 
 def redis(wanted: dict[str, Any]) -> dict[str, str]:

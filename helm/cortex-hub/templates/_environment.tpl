@@ -68,6 +68,19 @@
 {{- $environment | toYaml }}
 {{- end }}
 
+{{/*
+What the chart's token may, as the gateway's list of static tokens: an annotation of its pods, and empty where the token is
+yours. In a ConfigMap it would change under the pods of before, and one of them made anew, after an eviction, would have
+what a bad upgrade says. The token's text is the Secret's and outlives every revision.
+*/}}
+{{- define "cortex.staticTokens" -}}
+{{- if and .Values.auth.token.enabled (not .Values.secrets.existingToken) }}
+{{- with .Values.auth.token }}
+{{- list (dict "tokenFile" "token" "sub" "helm" "scopes" .scopes "tenant" .tenant "plan" .plan) | toJson }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The sources of the folder of secrets: each service gets what it needs and no more. */}}
 {{- define "cortex.secretSources" -}}
 {{- $topology := include "cortex.topology" .root | fromYaml }}
@@ -79,7 +92,10 @@
 {{- if eq .service "gateway" }}
 - secret: {name: {{ include "cortex.secret.internal" .root }}, items: [{key: tls.key, path: internal.key}]}
 - secret: {name: {{ include "cortex.secret.pepper" .root }}, items: [{key: pepper, path: pepper}]}
-{{- if .root.Values.auth.token.enabled }}
+{{- if include "cortex.staticTokens" .root }}
+- secret: {name: {{ include "cortex.secret.token" .root }}, items: [{key: token, path: token}]}
+- downwardAPI: {items: [{path: tokens.json, fieldRef: {fieldPath: "metadata.annotations['cortex-hub/static-tokens']"}}]}
+{{- else if .root.Values.auth.token.enabled }}
 - secret: {name: {{ include "cortex.secret.token" .root }}, items: [{key: tokens.json, path: tokens.json}]}
 {{- end }}
 {{- else }}

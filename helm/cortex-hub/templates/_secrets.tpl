@@ -11,10 +11,7 @@ makes them, and for secrets-job.yaml, where a Job does.
 {{- $wanted = append $wanted (dict "name" (include "cortex.secret.pepper" .) "kind" "pepper" "component" "gateway") }}
 {{- end }}
 {{- if and .Values.auth.token.enabled (not .Values.secrets.existingToken) }}
-{{- with .Values.auth.token }}
-{{- $entry := dict "sub" "helm" "scopes" .scopes "roles" list "tenant" .tenant "plan" .plan }}
-{{- $wanted = append $wanted (dict "name" (include "cortex.secret.token" $) "kind" "token" "component" "gateway" "entry" $entry) }}
-{{- end }}
+{{- $wanted = append $wanted (dict "name" (include "cortex.secret.token" .) "kind" "token" "component" "gateway") }}
 {{- end }}
 {{- if and .Values.redis.enabled (not .Values.redis.existingSecret) }}
 {{- $host := include "cortex.host" (dict "root" . "service" "redis") }}
@@ -44,8 +41,7 @@ makes them, and for secrets-job.yaml, where a Job does.
 {{- else if eq .kind "pepper" }}
 {{- dict "pepper" (randAlphaNum 64) | toYaml }}
 {{- else if eq .kind "token" }}
-{{- $token := .token | default (printf "st_%s" (randAlphaNum 48)) }}
-{{- dict "token" $token "tokens.json" (list (set (deepCopy .entry) "token" $token) | toJson) | toYaml }}
+{{- dict "token" (printf "st_%s" (randAlphaNum 48)) | toYaml }}
 {{- else if eq .kind "redis" }}
 {{- dict "password" $password "url" (printf "redis://:%s@%s:6379/0" $password .host) "auth.conf" (printf "requirepass %s\n" $password) | toYaml }}
 {{- else if eq .kind "database" }}

@@ -102,7 +102,7 @@ def each_reads_only_its_own(objects: Sequence[Object]) -> Iterator[str]:
             for name, keys in _mounted(volume):
                 if not keys and not _of_its_own(objects, name):
                     yield f"{workload.where}: the volume {volume['name']} mounts all of the Secret {name}"
-                private = {key for key in keys if re.search(r"signing|private|tls\.key|tokens\.json", key)}
+                private = {key for key in keys if re.search(r"signing|private|tls\.key|^token", key)}
                 if private and not any(each.service == "gateway" for each in workload.containers):
                     yield f"{workload.where}: reads {', '.join(sorted(private))} of {name}, which is the gateway's"
 

@@ -107,7 +107,9 @@ def shown(value: Any) -> str:
 def test_every_setting_reaches_its_variable(objects: Render) -> None:
     shared = {each.key: example(each) for each in settings.shared()} | {"namespace": "other", "tenants": ["one", "two"]}
     own = {service: {each.key: example(each) for each in settings.of(service)} for service in settings.SERVICES}
-    values = {**TRIAL, "settings": shared, "services": {service: {"settings": own[service]} for service in own}}
+    token = {"tenant": "one", "plan": "mine"}
+    services = {service: {"settings": own[service]} for service in own}
+    values = {**TRIAL, "settings": shared, "services": services, "auth": {"token": token}}
 
     rendered = objects(values)
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.error import HTTPError
 
 import pytest
 
@@ -96,3 +97,29 @@ def test_every_order_of_these_ends(hub: Release, upgraded: tuple[Seen, Seen, lis
     placed = upgraded[0].orders + upgraded[1].orders
 
     seen("orders placed meanwhile", hub.end_of(placed))
+
+
+def status(hub: Release, path: str) -> int:
+    with hub.open() as door:
+        try:
+            door.get(path)
+        except HTTPError as refused:
+            with refused:
+                return refused.code
+    return 200
+
+
+def test_what_the_token_may_goes_back_with_a_rollback(hub: Release, upgraded: tuple[Seen, Seen, list[str]]) -> None:
+    """Also in a pod made anew afterwards, as after an eviction; and the token's text is the same throughout."""
+    token = hub.token()
+    hub.upgrade("--set", "auth.token.scopes={orders:read,keys:admin}", "--set", "auth.token.plan=free")
+    hub.settled("gateway")
+    granted = status(hub, "/api/keys")
+
+    hub.namespace.helm("rollback", NAME, "--wait", "--timeout", "5m")
+    hub.settled("gateway")
+    hub.namespace.kubectl("delete", "pod", hub.namespace.pods("gateway")[0]["metadata"]["name"])
+    hub.settled("gateway")
+
+    assert (granted, status(hub, "/api/keys"), status(hub, "/api/orders")) == (200, 403, 200)
+    assert hub.token() == token

@@ -32,7 +32,8 @@ def one_pod(hub: Release, service: str) -> Iterator[str]:
     name = f"{service}-alone"
     template = hub.namespace.get("deployment", f"{NAME}-{service}")["spec"]["template"]
     spec = {**template["spec"], "restartPolicy": "Never"}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
+    metadata = {"name": name, "labels": {"app": name}, "annotations": template["metadata"]["annotations"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     hub.namespace.apply(pod)
     try:
         yield name
