@@ -10,7 +10,7 @@ import pytest
 from cortex_core.testing import free_port
 
 SERVICES = ("gateway", "order", "notification", "analytics", "storage", "compute")
-EX_UNAVAILABLE, EX_CONFIG = 69, 78
+EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78
 CANARY = "canary-of-a-secret"
 
 
@@ -83,3 +83,12 @@ def test_without_a_temporary_folder_several_workers_do_not_start(tmp_path: Path)
         EX_UNAVAILABLE,
         "notification: workers need a temporary folder for their figures: mount one at /tmp\n",
     )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_looks_into_the_bus_by_hand(service: str, redis_url: str) -> None:
+    """The container of any will do: the one whose events they are may not start."""
+    status, lines = ended(service, "events", "dead-letters", "list", "nobody", CORTEX_REDIS_URL=redis_url)
+
+    assert status == EX_USAGE
+    assert lines == [f"{service}: no group is called nobody; `events groups` names those there are"]

@@ -50,9 +50,10 @@ def tail(
 ) -> None:
     """Show events as they come, until Ctrl-C. Takes none away from anybody."""
     from cortex_cli.events import pages, work
+    from cortex_core.events import shown
 
     def show(entry: Any) -> None:
-        typer.echo(pages.entry_json(entry) if as_json else pages.entry_line(entry))
+        typer.echo(shown.entry_json(entry) if as_json else pages.entry_line(entry))
 
     _run(Where(tenant, state), lambda log: work.tail(log, topics or [], start, count, show))
 
@@ -67,12 +68,13 @@ def groups(
     """Show each group: what waits for it, what it holds, how old the oldest of it is, how many dead letters."""
     from cortex_cli.events import pages
     from cortex_cli.events.work import require_group
+    from cortex_core.events import shown
 
     async def work(log: "EventLog") -> None:
         lags = await log.lag(group) if group is None else await require_group(log, group)
         if as_json:
             for lag in lags:
-                typer.echo(pages.lag_json(lag))
+                typer.echo(shown.lag_json(lag))
         else:
             pages.print_lags(lags)
 
@@ -136,6 +138,7 @@ def list_letters(
     """Show a group's dead letters, the oldest first."""
     from cortex_cli.events import pages
     from cortex_cli.events.work import require_group
+    from cortex_core.events import shown
 
     async def work(log: "EventLog") -> None:
         letters = await log.dead_letters(group, after=after, limit=limit)
@@ -143,7 +146,7 @@ def list_letters(
             await require_group(log, group)
         if as_json:
             for letter in letters:
-                typer.echo(pages.letter_json(letter))
+                typer.echo(shown.letter_json(letter))
             return
         pages.print_letters(group, letters)
         if len(letters) == limit:
@@ -162,10 +165,11 @@ def show(
 ) -> None:
     """Show one dead letter: why it died, and all of its event."""
     from cortex_cli.events import pages
+    from cortex_core.events import shown
 
     async def work(log: "EventLog") -> None:
         letter = await log.dead_letter(group, entry)
-        typer.echo(pages.letter_json(letter) if as_json else pages.letter_page(letter))
+        typer.echo(shown.letter_json(letter) if as_json else pages.letter_page(letter))
 
     _run(Where(tenant, state), work)
 

@@ -3,7 +3,7 @@ what would steer a terminal."""
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,26 +22,6 @@ def entry_line(entry: LogEntry) -> str:
     return _plain(f"{entry.entry} {rfc3339(event.time)} {event.tenant} {event.type} {event.subject} {data}")
 
 
-def entry_json(entry: LogEntry) -> str:
-    return _json({"entry": entry.entry, "topic": entry.topic, "tenant": entry.tenant, **_event(entry)})
-
-
-def letter_json(letter: DeadLetter) -> str:
-    return _json(
-        {
-            "entry": letter.entry,
-            "group": letter.group,
-            "tenant": letter.tenant,
-            "topic": letter.topic,
-            "time": rfc3339(letter.time),
-            "code": letter.code,
-            "reason": letter.reason,
-            "attempts": letter.attempts,
-            **_event(letter),
-        }
-    )
-
-
 def letter_page(letter: DeadLetter) -> str:
     """All of one, for reading."""
     content = json.dumps(letter.event.to_dict(), indent=2, ensure_ascii=False) if letter.event else _text(letter.raw)
@@ -57,21 +37,6 @@ def letter_page(letter: DeadLetter) -> str:
             "\n".join(_plain(line) for line in content.splitlines()),
         ]
     )
-
-
-def lag_json(lag: GroupLag) -> str:
-    topics = [
-        {
-            "topic": topic.topic,
-            "waiting": topic.waiting,
-            "pending": topic.pending,
-            "seconds": round(topic.seconds, 3),
-            "members": topic.members,
-            "idleSeconds": topic.idle,
-        }
-        for topic in lag.topics
-    ]
-    return _json({"group": lag.group, "tenant": lag.tenant, "deadLetters": lag.dead_letters, "topics": topics})
 
 
 def print_lags(lags: Sequence[GroupLag]) -> None:
@@ -100,10 +65,6 @@ def print_letters(group: str, letters: Sequence[DeadLetter]) -> None:
     _out().print(table)
 
 
-def _event(held: LogEntry | DeadLetter) -> dict[str, Any]:
-    return {"event": held.event.to_dict()} if held.event else {"event": None, "raw": _text(held.raw)}
-
-
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -123,7 +84,3 @@ def _text(raw: bytes) -> str:
 
 def _plain(text: str) -> str:
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
-def _json(members: dict[str, Any]) -> str:
-    return json.dumps(members, ensure_ascii=True, separators=(",", ":"))

@@ -2,16 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from cortex_cli.refusal import Refusal
-from cortex_core.events import BusUnavailable, DeadLetterEmpty, DeadLetterNotFound, EventLog, GroupLag, LogEntry
+from cortex_core.events import BusUnavailable, EventLog, GroupLag, LogEntry
 from cortex_core.events.errors import name
+from cortex_core.events.letters import drop_dead_letters, replay_dead_letters
 from cortex_core.events.log import Place, first_at
 from cortex_core.kernel.clock import parse_rfc3339
 
-PAGE = 200
 PAUSE = 1.0  # seconds between attempts to follow a bus that went away
 
 
@@ -83,33 +83,11 @@ async def replay_letters(log: EventLog, group: str, entry: str | None) -> tuple[
     if entry is not None:
         await log.replay_dead_letter(group, entry)
         return 1, 0
-    return await _each(log, group, log.replay_dead_letter)
+    return await replay_dead_letters(log, group)
 
 
 async def drop_letters(log: EventLog, group: str, entry: str | None) -> int:
     if entry is not None:
         await log.drop_dead_letter(group, entry)
         return 1
-    return (await _each(log, group, log.drop_dead_letter))[0]
-
-
-async def _each(log: EventLog, group: str, act: Callable[[str, str], Awaitable[None]]) -> tuple[int, int]:
-    """Those that are there when it begins: one that dies again while we are at it is not taken twice."""
-    done = empty = 0
-    for entry in await _entries(log, group):
-        try:
-            await act(group, entry)
-        except DeadLetterEmpty:
-            empty += 1
-        except DeadLetterNotFound:
-            continue  # somebody else was at it, too
-        else:
-            done += 1
-    return done, empty
-
-
-async def _entries(log: EventLog, group: str) -> list[str]:
-    entries: list[str] = []
-    while letters := await log.dead_letters(group, after=entries[-1] if entries else None, limit=PAGE):
-        entries += [letter.entry for letter in letters]
-    return entries
+    return await drop_dead_letters(log, group)

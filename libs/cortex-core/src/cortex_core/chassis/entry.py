@@ -50,8 +50,9 @@ def serve(
     """A service's `main`: reads the settings, listens, and ends when told to. Exits 78 where the settings are wrong, 69
     where something needed to start is not there, each with one line that says what to do. With the words `db upgrade`
     it brings the database to the newest of `migrations` instead, and ends; with `projections …` it looks after those of
-    its `projections` (see `projection_verbs.py`); neither asks for more than the database's URL. With `--workers N` it
-    is that many processes; `--help`, anywhere, tells all this. `protocol` chooses the class of its connections."""
+    its `projections` (see `projection_verbs.py`); neither asks for more than the database's URL. With `events …` it
+    looks into the bus (see `event_verbs.py`). With `--workers N` it is that many processes; `--help`, anywhere, tells
+    all this. `protocol` chooses the class of its connections."""
     words = sys.argv[1:]
     if not _HELP.isdisjoint(words):
         raise SystemExit(_help(settings_class, has_tables=bool(migrations), has_projections=bool(projections)))
@@ -188,6 +189,10 @@ def _command(
             from cortex_core.chassis.projection_verbs import run_projections
 
             return run_projections(service, database_url(settings), projections, rest)
+        case ["events", *rest]:
+            from cortex_core.chassis.event_verbs import run_events
+
+            return run_events(settings(), rest)
     fail(service, EX_USAGE, f"{' '.join(words)!r} is no command; --help tells what is")
 
 
@@ -196,6 +201,7 @@ def _help(settings: type[Config], *, has_tables: bool, has_projections: bool) ->
 
     commands = ["db upgrade [--wait SECONDS]"] if has_tables else []
     commands += ["projections status | rebuild NAME | abandon NAME"] if has_projections else []
+    commands += ["events groups | dead-letters list, replay, drop"]
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` is no error
     print(usage(settings, commands))  # noqa: T201 - a command's answer
     return 0
