@@ -14,7 +14,8 @@ BUS_LAG: Final = Alert(
     "The oldest event that the group has not acknowledged is more than a minute old: figures, notifications or caches"
     " show the past.",
     "Does the consumer run, and at full CPU? Then more replicas share the work. Does it retry one event again and"
-    " again, its lines (`delivery went wrong`) say why. `cortex events groups` shows what waits and who holds it.",
+    " again, its lines (`delivery went wrong`) say why. `hub events groups` ([commands.md](commands.md)) shows what"
+    " waits and who holds it.",
     fires=Example(
         [series(f.LAG_SECONDS, "0x2 90+60x20", service="analytics", group="analytics", topic="order")],
         10,
@@ -32,8 +33,9 @@ DEAD_LETTER: Final = Alert(
     "{{ $value }} events that {{ $labels.group }} could not take wait for somebody",
     "Each was tried as often as retrying makes sense, or could not be read at all. Nothing is lost and nothing is done"
     " with them until somebody decides.",
-    "`cortex events dead-letters list analytics` shows them with their errors. Mend the reason, then `… replay`; what"
-    " will never be wanted goes with `… drop`.",
+    "`hub events dead-letters list analytics` ([commands.md](commands.md)) shows them with their errors. Mend the"
+    " reason, then `hub events dead-letters replay analytics --all`; what will never be wanted goes with"
+    " `hub events dead-letters drop analytics ENTRY`.",
     fires=Example(
         [series(f.DEAD_LETTERS, "0x2 3x10", service="analytics", group="analytics")], 6, {"group": "analytics"}, "3"
     ),
@@ -48,11 +50,12 @@ BUS_TROUBLE: Final = Alert(
     "5m",
     "critical",
     "{{ $labels.service }} cannot use the bus",
-    "Its loops of the bus begin anew again and again, or its relay's rounds fail (order and storage send and hear"
-    " nothing, so theirs is the relay): Redis is away, refuses the password, is loading its data, or is"
-    " out of memory. Orders and files are accepted all the same; their events wait in the outbox.",
-    "Is Redis there: `redis-cli ping`, its log, its memory? `/health/ready` of the service says what it was answered."
-    " Nothing needs to be repaired afterwards: what the bus lost is published again.",
+    "Its loops of the bus begin anew again and again, or its relay's rounds fail (order and storage send"
+    " events; each service hears at least of revoked keys): Redis is away, refuses the password, is loading its data,"
+    " or is out of memory. Orders and files are accepted all the same; their events wait in the outbox.",
+    "Is Redis there: `redis-cli ping`, its log, its memory? `/health/ready` of the service says what it was answered;"
+    " [commands.md](commands.md) has how to ask both. Nothing needs to be repaired afterwards: what the bus lost is"
+    " published again.",
     fires=Example(
         [
             series(f.BUS_ERRORS, "0x23", service="order"),
@@ -96,8 +99,8 @@ PROJECTION: Final = Alert(
     "The projection {{ $labels.projection }} of {{ $labels.service }} is behind, or has set streams aside",
     "Lists and searches show the past, or leave out the orders whose events the projection could not apply. Reading one"
     " order by its id is not affected.",
-    "`python -m cortex_order.main projections status` shows position and parked streams with their errors. After"
-    " the reason is mended `… projections rebuild orders` makes the list anew beside live traffic.",
+    "`hub projections status` ([commands.md](commands.md)) shows position and parked streams with their errors. After"
+    " the reason is mended `hub projections rebuild orders` makes the list anew beside live traffic.",
     fires=Example(
         [series(f.PROJECTION_PARKED, "0x2 1x20", service="order", projection="orders")],
         10,
@@ -120,8 +123,8 @@ CORRUPT_ORDERS: Final = Alert(
     "Stored events of an order make no sense",
     "An order was read whose events contradict each other: somebody wrote to the table by hand, or a restored backup is"
     " not whole. The order is refused with a 500; others are served.",
-    "Lines at level `error` name the order. Compare its rows with the last backup (docs/deploy/backup-and-restore.md);"
-    " do not edit events in place.",
+    "Lines at level `error` name the order. Compare its rows with the last backup"
+    " ([backup-and-restore.md](backup-and-restore.md)); do not edit events in place.",
     fires=Example([series(f.CORRUPT, "0x3 1x10", service="order")], 6, {"service": "order"}),
     silent=Example([series(f.CORRUPT, "1x13", service="order")], 6),
 )

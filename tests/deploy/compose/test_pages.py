@@ -13,6 +13,11 @@ PAGES = ROOT / "docs/deploy"
 COMMANDS = [
     ("backup-and-restore.md", "Back up"),
     ("backup-and-restore.md", "Restore"),
+    ("backup-and-restore.md", "Back up on Kubernetes"),
+    ("backup-and-restore.md", "Restore on Kubernetes"),
+    ("backup-and-restore.md", "External stores"),
+    ("commands.md", "With Compose"),
+    ("commands.md", "On Kubernetes"),
     ("compose.md", "In production"),
     ("compose.md", "The hub under Docker Compose"),
 ]
@@ -24,6 +29,17 @@ def test_the_commands_are_a_shells(page: str, heading: str) -> None:
 
     checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_what_a_runbook_tells_to_type_is_on_the_page_of_commands() -> None:
+    """No deployment has the command line `cortex`, so no alert may ask for it."""
+    runbooks = " ".join((PAGES / "alerts.md").read_text().split())
+    told = re.findall(r"`(hub [a-z-]+ [a-z-]+(?: (?:replay|drop|list))?)", runbooks)
+    known = (PAGES / "commands.md").read_text()
+
+    assert len(told) >= 4
+    assert [words for words in told if f"`{words}" not in known and words not in known] == []
+    assert "`cortex " not in runbooks
 
 
 def test_only_the_blocks_under_the_heading_are_taken(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The journey, step by step. Each step does one thing any client can do, and says what it expects of it.
 
-About twenty-five requests in all: the gateway allows a hundred a minute, and a demonstration may be run twice.
+About twenty requests in all: the gateway allows a hundred a minute, and a demonstration may be run twice.
 """
 
 import asyncio

@@ -180,7 +180,13 @@ class Door:
     token: str
 
     def get(self, path: str) -> Any:
-        request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"})
+        return self._ask(urllib.request.Request(f"{self.url}{path}"))
+
+    def post(self, path: str, body: bytes, kind: str) -> Any:
+        return self._ask(urllib.request.Request(f"{self.url}{path}", body, {"Content-Type": kind}))
+
+    def _ask(self, request: urllib.request.Request) -> Any:
+        request.add_header("Authorization", f"Bearer {self.token}")
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read())
 
