@@ -142,6 +142,15 @@ class Workload:
         return kind(self.object) in {"Deployment", "StatefulSet", "DaemonSet"}
 
     @property
+    def held_together(self) -> bool:
+        """All its pods have to be on one node, as where their volume is that node's."""
+        wanted = at(self.spec, "affinity", "podAffinity").get("requiredDuringSchedulingIgnoredDuringExecution", ())
+        return any(
+            each.get("topologyKey") == "kubernetes.io/hostname" and selects(each.get("labelSelector"), self.labels)
+            for each in wanted
+        )
+
+    @property
     def containers(self) -> list[Container]:
         every = []
         for field in ("initContainers", "containers"):

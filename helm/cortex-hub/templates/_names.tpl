@@ -78,6 +78,13 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{ mustMergeOverwrite (deepCopy .root.Values.serviceDefaults) (deepCopy (index .root.Values.services .service | default dict)) | toYaml }}
 {{- end }}
 
+{{/*
+"true" where all pods of a service have to be on one node, which their volume is one of. (dict "self" topology's "values" the service's)
+*/}}
+{{- define "cortex.onOneNode" -}}
+{{- if and (has "blocks" .self.needs) (eq .values.persistence.accessMode "ReadWriteOnce") (not (default dict .values.affinity).podAffinity) }}true{{ end }}
+{{- end }}
+
 {{/* Names of the Secrets: one of yours, or the chart's. */}}
 {{- define "cortex.secret.internal" -}}
 {{ .Values.secrets.existingInternalKey | default (printf "%s-internal-key" (include "cortex.name" .)) }}

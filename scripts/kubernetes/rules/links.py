@@ -68,6 +68,14 @@ def budgets_allow_a_disruption(objects: Sequence[Object]) -> Iterator[str]:
                 yield f"{where(one)}: allows no disruption of {workload.where} ({replicas} replicas)"
 
 
+def budgets_part_no_pods_that_are_held_together(objects: Sequence[Object]) -> Iterator[str]:
+    """Pods that have to be on one node have no budget: draining it would wait for one that waits for the node."""
+    for one in of(objects, "PodDisruptionBudget"):
+        for workload in selected(objects, at(one, "spec").get("selector")):
+            if workload.held_together:
+                yield f"{where(one)}: keeps a pod of {workload.where}, all on one node: its drain would never end"
+
+
 def _fewest(objects: Sequence[Object], workload: Object) -> int:
     for scaler in of(objects, "HorizontalPodAutoscaler"):
         target = at(scaler, "spec", "scaleTargetRef")
@@ -122,13 +130,13 @@ def mounted_objects_are_there(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def claims_fit_their_replicas(objects: Sequence[Object]) -> Iterator[str]:
-    """A claim says how much; one with a single writer is not mounted by several replicas of a Deployment."""
+    """A claim says how much; one that is one node's is not mounted by replicas that may be on several."""
     modes = {name(one): at(one, "spec").get("accessModes", []) for one in of(objects, "PersistentVolumeClaim")}
     for one in of(objects, "PersistentVolumeClaim"):
         if not at(one, "spec", "resources", "requests").get("storage"):
             yield f"{where(one)}: says not how much storage"
     for workload in workloads(objects):
-        if kind(workload.object) != "Deployment":
+        if kind(workload.object) != "Deployment" or workload.held_together:
             continue
         several = at(workload.object, "spec").get("replicas", 2) > 1
         for volume in workload.spec.get("volumes", ()):
@@ -162,6 +170,7 @@ RULES = (
     services_lead_somewhere,
     routes_lead_to_services,
     budgets_allow_a_disruption,
+    budgets_part_no_pods_that_are_held_together,
     autoscalers_have_a_target,
     mounted_objects_are_there,
     claims_fit_their_replicas,

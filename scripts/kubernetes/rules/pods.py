@@ -70,9 +70,9 @@ def pods_end_after_their_drain(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def pods_of_several_replicas_spread(objects: Sequence[Object]) -> Iterator[str]:
-    """What runs in several replicas is spread over nodes, by its own labels."""
+    """What runs in several replicas is spread over nodes, by its own labels, unless it has to be on one."""
     for workload in workloads(objects):
-        if at(workload.object, "spec").get("replicas", 1) == 1 or not workload.stays:
+        if at(workload.object, "spec").get("replicas", 1) == 1 or not workload.stays or workload.held_together:
             continue
         spread = workload.spec.get("topologySpreadConstraints", ())
         if not spread:

@@ -1,8 +1,12 @@
-"""A pod of each kind killed at once while orders are placed: it comes back by itself, nothing acknowledged is lost."""
+"""A pod of each kind killed at once while orders are placed: it comes back by itself, nothing acknowledged is lost.
+What has to be on one node leaves it together.
+"""
+
+import json
 
 import pytest
 
-from scripts.kubernetes.cluster import eventually, ready
+from scripts.kubernetes.cluster import Namespace, eventually, ready
 
 from .release import SERVICES, Release
 from .sightings import Sightings
@@ -30,3 +34,22 @@ def test_a_killed_pod_comes_back_and_no_order_is_lost(hub: Release, seen: Sighti
         f"{len(clients.orders)} orders acknowledged: {ends}; {clients.failed} of {clients.total} failed",
     )
     assert clients.orders, "no order was acknowledged: nothing was proved"
+
+
+def test_pods_of_storage_on_one_volume_leave_their_node_together(hub: Release) -> None:
+    """A drained node takes no new pod: one that had to wait for its successor would keep the drain for ever."""
+    hub.upgrade("--set", "services.storage.replicas=2")
+    try:
+        hub.settled("storage")
+        for pod in hub.namespace.pods("storage"):
+            evict(hub.namespace, pod["metadata"]["name"])  # the second is asked before a successor can be ready
+        hub.settled("storage")
+    finally:
+        hub.upgrade()
+
+
+def evict(namespace: Namespace, pod: str) -> None:
+    """As `kubectl drain` does. Raises Failed where a budget forbids it."""
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace.name}}
+    path = f"/api/v1/namespaces/{namespace.name}/pods/{pod}/eviction"
+    namespace.kubectl("create", "--raw", path, "-f", "-", given=json.dumps(eviction))
