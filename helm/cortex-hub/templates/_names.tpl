@@ -1,7 +1,7 @@
 {{/* Names and labels. Every object of the release begins with `cortex.name`. */}}
 
 {{- define "cortex.name" -}}
-{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{ .Release.Name | trunc 36 | trimSuffix "-" }}
 {{- end }}
 
 {{/* Labels that choose pods; a component is one of the six services or one of their helpers. (dict "root" $ "component" "order") */}}

@@ -21,9 +21,11 @@ def names_are_taken_once(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def names_are_names(objects: Sequence[Object]) -> Iterator[str]:
-    """Names are DNS labels of at most 63 characters; those of workloads leave room for what is appended."""
+    """Names are DNS names: of 63 characters where they are a DNS label (Services) or a pod's label (Jobs), else of 253;
+    those of StatefulSets leave room for what is appended."""
     for one in objects:
-        if re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name(one)) is None or len(name(one)) > 63:
+        most = 63 if kind(one) in {"Service", "Job"} else 253
+        if re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name(one)) is None or len(name(one)) > most:
             yield f"{where(one)}: is no name"
         if kind(one) in {"StatefulSet", "CronJob"} and len(name(one)) > 52:
             yield f"{where(one)}: its pods' names would be too long"

@@ -36,6 +36,19 @@ def test_kubernetes_would_take_every_object(case: str) -> None:
     assert [line for one in objects(case) for line in mistakes(one)] == []
 
 
+@each
+def test_the_longest_name_of_a_release_fits_everything_called_after_it(case: str) -> None:
+    made = rendered(CASES[case], name="h" * 36)
+
+    assert list(findings(made)) == []
+    assert [line for one in made for line in mistakes(one)] == []
+
+
+def test_a_longer_name_is_refused() -> None:
+    with pytest.raises(HelmError, match="at most 36"):
+        rendered(CASES["trial"], name="h" * 37)
+
+
 def test_a_schema_sees_a_misspelt_field() -> None:
     one = next(of(rendered(CASES["trial"]), "Deployment"))
     one["spec"]["template"]["spec"]["containers"][0]["redinessProbe"] = {}
