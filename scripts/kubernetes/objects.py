@@ -63,6 +63,10 @@ def of(objects: Iterable[Object], *kinds: str) -> Iterator[Object]:
     return (one for one in objects if kind(one) in kinds)
 
 
+def labels(one: Object) -> Mapping[str, str]:
+    return dict(at(one, "metadata", "labels"))
+
+
 def annotations(one: Object) -> Mapping[str, str]:
     return dict(at(one, "metadata", "annotations"))
 

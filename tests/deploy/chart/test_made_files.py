@@ -3,6 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import helm_python
 import pytest
@@ -77,3 +78,22 @@ def test_the_chart_has_the_version_of_what_it_installs() -> None:
     assert {each["version"] for each in chart["dependencies"]} == {
         yaml.safe_load(file.read_text())["version"] for file in (ROOT / "helm/cortex-hub/charts").glob("*/Chart.yaml")
     }
+
+
+def test_a_set_s_pods_are_those_of_the_chart() -> None:
+    """So that Helm, which takes over what `kubectl apply` made, makes none of them anew."""
+    values = yaml.safe_load((ROOT / "k8s/values/trial.yaml").read_text())
+    chart = manifests.objects(manifests.rendered(ROOT / "helm/cortex-hub", values, "cortex-hub"))
+    of_chart = {name(each): each["spec"]["template"] for each, _ in chart if each["kind"] in SERVING}
+    files = [each for file in (ROOT / "k8s").glob("*.yaml") for each in yaml.safe_load_all(file.read_text())]
+
+    of_set = {name(each): each["spec"]["template"] for each in files if each["kind"] in SERVING}
+
+    assert of_set == of_chart
+
+
+SERVING = {"Deployment", "StatefulSet"}
+
+
+def name(one: dict[str, Any]) -> str:
+    return str(one["metadata"]["name"])

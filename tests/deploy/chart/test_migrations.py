@@ -18,12 +18,19 @@ def test_migrations_come_before_the_pods_where_the_database_is_there(
     assert [each["name"] for each in container["env"]] == ["CORTEX_ENV", "ORDER_DATABASE_URL_FILE"]
 
 
-def test_an_ordinary_migration_of_another_image_is_another_job(objects: Render) -> None:
-    """A Job cannot be changed."""
-    first, second = (migration(objects, {**TRIAL, "image": {"tag": tag}})["metadata"]["name"] for tag in ("1", "2"))
+APPLIED = {**TRIAL, "secrets": {"by": "job"}, "postgresql": {"enabled": False}, "externalDatabases": EXTERNAL}
 
-    assert first != second
-    assert migration(objects, {**TRIAL, "image": {"tag": "1"}})["metadata"]["name"] == first
+
+@pytest.mark.parametrize("values", [TRIAL, APPLIED], ids=["ordinary", "a hook, under kubectl apply an ordinary one"])
+def test_a_migration_that_nobody_takes_away_goes_by_itself_and_is_another_job_with_another_image(
+    objects: Render, values: dict[str, Any]
+) -> None:
+    """A Job cannot be changed."""
+    first, second, again = (migration(objects, {**values, "image": {"tag": tag}}) for tag in ("1", "2", "1"))
+
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+    assert first["metadata"]["name"] == again["metadata"]["name"]
+    assert first["spec"]["ttlSecondsAfterFinished"] == 600
 
 
 def migration(objects: Render, values: dict[str, Any]) -> dict[str, Any]:

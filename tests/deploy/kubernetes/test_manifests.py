@@ -41,3 +41,12 @@ def test_there_is_a_flat_set_and_two_overlays() -> None:
 @each
 def test_no_secret_is_committed(name: str) -> None:
     assert list(of(objects(name), "Secret")) == []
+
+
+@each
+def test_a_job_that_has_ended_goes_so_that_the_next_version_can_be_applied(name: str) -> None:
+    """A Job cannot be changed, and `kubectl apply` knows no hooks that would take it away."""
+    jobs = list(of(objects(name), "Job"))
+
+    assert jobs
+    assert {one["spec"].get("ttlSecondsAfterFinished") for one in jobs} == {600}
