@@ -21,6 +21,7 @@ _STRINGS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 _NAME: Final[Schema] = {"type": "string", "maxLength": 253, "pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$"}
 _QUANTITY: Final[Schema] = {"type": ["string", "number"], "pattern": "^[0-9]+([.][0-9]+)?([EPTGMk]i?|m)?$"}
 _PORT: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 65535}
+_PORTS: Final[Schema] = {"type": "array", "items": _PORT, "minItems": 1}
 _WHOLE: Final[Schema] = {"type": "integer", "minimum": 0}
 _PLACE: Final[Schema] = {"type": "string", "pattern": "^(https?://[^\\s]+)?$"}
 _COUNT_OR_PERCENT: Final[Schema] = {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%$"}
@@ -71,6 +72,7 @@ _EXACTLY: Final[dict[str, Schema]] = {
     "size": _QUANTITY,
     "averageValue": _QUANTITY,
     "port": _PORT,
+    **dict.fromkeys(("dnsPorts", "apiServerPorts"), _PORTS),
     "replicas": _WHOLE,
     "minReplicas": {"type": "integer", "minimum": 1},
     "maxReplicas": {"type": "integer", "minimum": 1},

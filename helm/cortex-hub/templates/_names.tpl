@@ -62,6 +62,14 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) }}
 {{- end }}
 
+{{/* DNS, as a NetworkPolicy's ports. */}}
+{{- define "cortex.dnsPorts" -}}
+{{- range .Values.networkPolicy.dnsPorts }}
+- {port: {{ . }}, protocol: UDP}
+- {port: {{ . }}, protocol: TCP}
+{{- end }}
+{{- end }}
+
 {{/* The name of a Service of ours for its callers. */}}
 {{- define "cortex.host" -}}
 {{ include "cortex.name" .root }}-{{ .service }}
