@@ -15,9 +15,21 @@ from scripts.chart import comments, settings
 Schema = dict[str, Any]
 
 _FREE: Final[Schema] = {"type": "object"}
-_TEXTS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string"}}
+_KEY: Final = "^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+_LABEL: Final = "^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
+_HOST: Final = "([*][.])?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+_REPOSITORY: Final = "[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
+_ANNOTATIONS: Final[Schema] = {
+    "type": "object",
+    "patternProperties": {_KEY: {"type": "string"}},
+    "additionalProperties": False,
+}
+_LABELS: Final[Schema] = {
+    "type": "object",
+    "patternProperties": {_KEY: {"type": "string", "pattern": _LABEL}},
+    "additionalProperties": False,
+}
 _OBJECTS: Final[Schema] = {"type": "array", "items": {"type": "object"}}
-_STRINGS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 _NAME: Final[Schema] = {"type": "string", "maxLength": 253, "pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$"}
 _QUANTITY: Final[Schema] = {"type": ["string", "number"], "pattern": "^[0-9]+([.][0-9]+)?([EPTGMk]i?|m)?$"}
 _PORT: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 65535}
@@ -36,9 +48,12 @@ _RESOURCES: Final[Schema] = {
     "additionalProperties": False,
     "properties": {"requests": _AMOUNTS, "limits": _AMOUNTS},
 }
-_OWN_LABELS: Final[Schema] = {
-    **_TEXTS,
-    "propertyNames": {"not": {"pattern": "^(app[.]kubernetes[.]io|helm[.]sh)/"}},  # selectors are made of the chart's
+_OWN_LABELS: Final[Schema] = {  # by a pattern: of `propertyNames` Helm names a path at random
+    **_LABELS,
+    "patternProperties": {
+        **_LABELS["patternProperties"],
+        "^(app[.]kubernetes[.]io|helm[.]sh)/": False,  # selectors are made of the chart's
+    },
 }
 _PROBE: Final[Schema] = {
     "type": "object",
@@ -57,8 +72,15 @@ _PROBE: Final[Schema] = {
 
 # By the last key of the path, or by the last two.
 _EXACTLY: Final[dict[str, Schema]] = {
-    "image.repository": {"type": "string", "pattern": "^[a-z0-9]+([._:/-]+[a-z0-9]+)*$"},
-    "image.tag": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{0,128}$"},
+    "image.repository": {"type": "string", "pattern": f"^{_REPOSITORY}$"},
+    "image.tag": {"type": "string", "pattern": _LABEL},  # a tag may be longer, but every object has it as a label
+    **{
+        f"{store}.image": {
+            "type": "string",
+            "pattern": f"^{_REPOSITORY}(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?$",
+        }
+        for store in ("redis", "postgresql")
+    },
     **{
         f"digests.{service}": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"} for service in settings.SERVICES
     },
@@ -97,13 +119,15 @@ _EXACTLY: Final[dict[str, Schema]] = {
     "scopes": {"type": "array", "items": {"enum": list(SCOPES)}, "minItems": 1},
     **dict.fromkeys(("ingressFrom", "metricsFrom", "dns", "parentRefs", "tolerations"), _OBJECTS),
     **{f"externalTo.{each}": _OBJECTS for each in ("stores", "payments", "issuer", "collector")},
-    **dict.fromkeys(("labels", "annotations", "matchLabels", "podAnnotations", "nodeSelector"), _TEXTS),
+    **dict.fromkeys(("labels", "matchLabels", "nodeSelector"), _LABELS),
     **dict.fromkeys(("global.labels", "podLabels"), _OWN_LABELS),
-    **dict.fromkeys(("serviceAccountAnnotations", "serviceAnnotations"), _TEXTS),
+    **dict.fromkeys(("annotations", "podAnnotations", "serviceAccountAnnotations", "serviceAnnotations"), _ANNOTATIONS),
     **dict.fromkeys(("existingSecret", "existingClaim", "storageClass", "priorityClassName", "tlsSecret"), _NAME),
     **dict.fromkeys(("existingInternalKey", "existingPepper", "existingToken", "clusterDomain"), _NAME),
     "affinity": _FREE,
-    "hostnames": _STRINGS,
+    "ingress.host": {"type": "string", "maxLength": 253, "pattern": f"^({_HOST})?$"},
+    "hostnames": {"type": "array", "items": {"type": "string", "maxLength": 253, "pattern": f"^{_HOST}$"}},
+    "dashboards.label": {"type": "string", "pattern": _KEY},
     "imagePullSecrets": _OBJECTS,
 }
 

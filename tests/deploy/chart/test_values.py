@@ -33,6 +33,24 @@ def nested(path: str, value: Any) -> dict[str, Any]:
         ("redis.size", "large", "at '/redis/size': 'large' does not match pattern"),
         ("auth.issuer.jwksUrl", "http://i.example", "at '/auth/issuer/jwksUrl': 'http://i.example' does not match"),
         ("secrets.by", "magic", "at '/secrets/by': value must be one of"),
+        ("global.labels", {"helm.sh/chart": "x"}, "at '/global/labels/helm.sh~1chart'"),
+        (
+            "services.order.podLabels",
+            {"app.kubernetes.io/component": "x"},
+            "at '/services/order/podLabels/app.kubernetes.io~1component'",
+        ),
+        ("global.labels", {"team": "a b"}, "at '/global/labels/team': 'a b' does not match"),
+        ("global.labels", {"a team": "x"}, "at '/global/labels': additional properties 'a team' not allowed"),
+        ("serviceDefaults.podAnnotations", {"a b": "x"}, "at '/serviceDefaults/podAnnotations': additional"),
+        ("ingress.host", "http://hub.example", "at '/ingress/host': 'http://hub.example' does not match"),
+        ("ingress.host", "Hub.example", "at '/ingress/host': 'Hub.example' does not match"),
+        ("gatewayApi.hostnames", ["hub.example:443"], "at '/gatewayApi/hostnames/0': 'hub.example:443' does not"),
+        ("dashboards.label", "a label", "at '/dashboards/label': 'a label' does not match"),
+        ("image.repository", "https://foo/bar", "at '/image/repository': 'https://foo/bar' does not match"),
+        ("image.tag", "a" * 64, "at '/image/tag': 'aaaa"),
+        ("image.tag", "1.0-", "at '/image/tag': '1.0-' does not match"),
+        ("redis.image", "redis@sha256:abc", "at '/redis/image': 'redis@sha256:abc' does not match"),
+        ("postgresql.image", "https://r.test/postgres:16", "at '/postgresql/image'"),
     ],
 )
 def test_what_the_schema_does_not_know_is_refused(objects: Render, path: str, value: Any, line: str) -> None:
@@ -40,6 +58,22 @@ def test_what_the_schema_does_not_know_is_refused(objects: Render, path: str, va
         objects(nested(path, value))
 
     assert line in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("ingress.host", "*.hub.example"),
+        ("gatewayApi.hostnames", ["hub.example", "*.hub.example"]),
+        ("image.repository", "registry.example:5000/a_b/c--d/cortex-hub"),
+        ("image.tag", "a" * 63),
+        ("redis.image", f"registry.example:5000/redis:7@sha256:{'0' * 64}"),
+        ("global.labels", {"example.org/team": "Orders_1"}),
+        ("serviceDefaults.podAnnotations", {"example.org/note": "any text: {}"}),
+    ],
+)
+def test_what_the_api_server_would_take_is_taken(objects: Render, path: str, value: Any) -> None:
+    assert objects({**TRIAL, **nested(path, value)})
 
 
 @pytest.mark.parametrize(
