@@ -18,6 +18,8 @@ def test_a_wrong_value_is_refused_by_name(namespace: Namespace, images: tuple[st
         ("services.gateway.replicas=many", "replicas"),
         ("services.order.settings.paymentTimout=3", "paymentTimout"),
         ("payments.sandbox.enabeld=true", "enabeld"),
+        (r"services.order.podLabels.app\.kubernetes\.io/component=x", "'/services/order/podLabels/app.kubernetes.io"),
+        ("ingress.host=http://hub.example", "'/ingress/host'"),
     ]:
         with pytest.raises(Failed) as refused:
             release.install("--set", wrong, "--dry-run=client")

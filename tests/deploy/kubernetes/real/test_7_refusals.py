@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from scripts.kubernetes.cluster import Failed, eventually, ready
 
 from .release import NAME, Release
@@ -76,3 +78,24 @@ def test_a_wrong_database_password_is_said_and_the_pod_is_not_ready(hub: Release
     assert "Traceback" not in whole
     assert "not-the-one" not in whole
     seen("order with a wrong database password", f"not ready: {line[:110]}")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "redis.size=4Gi",
+        "postgresql.storageClass=another",
+        "services.storage.persistence.accessMode=ReadWriteMany",
+        "services.storage.persistence.storageClass=another",
+        "services.storage.persistence.size=1Gi",
+    ],
+)
+def test_another_volume_is_refused_before_anything_changes(hub: Release, value: str) -> None:
+    before = hub.namespace.helm("history", NAME)
+
+    with pytest.raises(Failed) as refused:
+        hub.upgrade("--set", f"{value},settings.logLevel=error")
+
+    path, _, wanted = value.partition("=")
+    assert f"{path} is {wanted}, and the " in refused.value.said
+    assert hub.namespace.helm("history", NAME) == before
