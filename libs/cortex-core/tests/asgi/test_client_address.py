@@ -187,6 +187,61 @@ def test_bad_settings_are_named(settings: dict[str, Any], named: str) -> None:
         ClientAddress(**settings)
 
 
+def behind(peer: str | None, *said: tuple[str, str], header: Header = "x-forwarded-for") -> tuple[Any, ...]:
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in said]
+    request = {"type": "http", "client": None if peer is None else (peer, 4711), "headers": headers}
+    return tuple(ClientAddress(trusted=[*OURS, "unix"], header=header).origin(request))
+
+
+FOR, PROTO, HOST = "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"
+
+
+class TestOrigin:
+    @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded"])
+    def test_nobody_but_a_trusted_peer_is_believed(self, header: Header) -> None:
+        told = [(FOR, "6.6.6.6"), (PROTO, "https"), (HOST, "evil.example")]
+        told.append(("forwarded", "for=6.6.6.6;proto=https;host=evil.example"))
+
+        assert behind("198.51.100.9", *told, header=header) == ("198.51.100.9", None, None)
+
+    def test_a_trusted_proxy_says_who_asked_and_how(self) -> None:
+        told = [(FOR, "203.0.113.7"), (PROTO, "HTTPS"), (HOST, "hub.example:8443")]
+
+        assert behind("10.0.0.1", *told) == ("203.0.113.7", "https", "hub.example:8443")
+        assert behind("10.0.0.1") == ("10.0.0.1", None, None)
+        assert behind(None, *told) == ("203.0.113.7", "https", "hub.example:8443")
+        assert behind(None) == (None, None, None)
+
+    def test_what_stands_before_the_proxys_word_is_the_clients(self) -> None:
+        told = [(FOR, "6.6.6.6, 203.0.113.7, 10.0.0.2"), (PROTO, "https, http"), (HOST, "evil.example"), (HOST, "hub")]
+
+        assert behind("10.0.0.1", *told) == ("203.0.113.7", "http", "hub")
+
+    def test_of_forwarded_the_element_counts_that_the_address_is_from(self) -> None:
+        written = (
+            'for=6.6.6.6;proto=https;host=evil, for=203.0.113.7;proto=https;host="hub.example:8443", '
+            "for=10.0.0.2;proto=http;host=inside"
+        )
+
+        found = behind("10.0.0.1", ("forwarded", written), (PROTO, "ws"), (HOST, "evil"), header="forwarded")
+
+        assert found == ("203.0.113.7", "https", "hub.example:8443")
+
+    def test_a_proxy_that_hides_the_address_may_say_the_rest(self) -> None:
+        written = "for=6.6.6.6;proto=http;host=evil, for=_hidden;Proto=https;host=hub, for=10.0.0.2"
+
+        assert behind("10.0.0.1", ("forwarded", written), header="forwarded") == ("10.0.0.2", "https", "hub")
+
+    @pytest.mark.parametrize("host", ["", "hub/x", "a b", "user@hub", "[::1", "hub:", "hub:http", "h" * 300, "é"])
+    def test_what_is_no_host_is_nobodys_word(self, host: str) -> None:
+        assert behind("10.0.0.1", (HOST, host), (PROTO, "gopher")) == ("10.0.0.1", None, None)
+
+    def test_what_an_element_says_twice_it_does_not_say(self) -> None:
+        written = "for=203.0.113.7;proto=https;proto=http;proto=https;host=a;host=b"
+
+        assert behind("10.0.0.1", ("forwarded", written), header="forwarded") == ("203.0.113.7", None, None)
+
+
 PIECES = st.sampled_from(
     [
         *'",;= \t[]:%\\',
@@ -213,6 +268,7 @@ WORDS = st.lists(PIECES, max_size=30).map("".join)
 def test_nothing_makes_it_raise(lines: list[bytes], header: Header, peer: str | None) -> None:
     address = ClientAddress(trusted=[*OURS, "unix"], header=header)
     request = scope(peer, *lines, name=header)
+    assert address.origin(request).address in {address.address(request), None}
 
     assert address.address(request)
     assert address.group(request)

@@ -2,15 +2,16 @@
 
 Owns the trusted-proxy rule. `X-Forwarded-For` and `Forwarded` (RFC 7239) are written by whoever likes to, and appended
 to by each proxy: only what a trusted proxy has appended is believed, so they are read from the right, and as far as the
-first address that is not a trusted proxy's. Refuses to raise: what makes no sense ends the reading, and the last
-trustworthy address is the answer.
+first address that is not a trusted proxy's. What such a proxy says of the client's scheme and host is believed by the
+same rule. Refuses to raise: what makes no sense ends the reading, and the last trustworthy address is the answer.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final, Literal
+from itertools import islice
+from typing import Final, Literal, NamedTuple
 
 from cortex_core.asgi.types import Scope
 
@@ -22,8 +23,19 @@ _NODE: Final = re.compile(  # RFC 7239, section 6: a port may be hidden behind a
     r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^:\[\]]*))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?", re.ASCII
 )
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,253})(?::[0-9]{1,5})?", re.ASCII)
+_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}  # as some proxies write of sockets
 
 _Address = IPv4Address | IPv6Address
+
+
+class Origin(NamedTuple):
+    """Where a request came from: the client's address, the scheme (`http`, `https`) and the host that it asked with.
+    None: nobody who is trusted says."""
+
+    address: str | None
+    scheme: str | None = None
+    host: str | None = None
 
 
 class ClientAddress:
@@ -64,20 +76,44 @@ class ClientAddress:
             return _network_of(found, self._ipv6_prefix)
         return UNKNOWN if found is None else str(found)
 
+    def origin(self, scope: Scope) -> Origin:
+        """The address, and what its trusted proxy says of scheme and host: of `Forwarded` the element that the address
+        is from; else the last in `X-Forwarded-Proto` and `-Host`, because what is before it may be the client's."""
+        peer = _peer_of(scope)
+        if not self._believes(peer):
+            return Origin(None if peer is None else str(peer))
+        found, read = self._walk(peer, _written(scope, self._header))
+        address = None if found is None else str(found)
+        if self._header == b"forwarded":
+            said = next(islice(_elements(_written(scope, self._header)), max(read - 1, 0), None), {})
+            scheme, host = said.get("proto"), said.get("host")
+        else:
+            scheme, host = _last(scope, b"x-forwarded-proto"), _last(scope, b"x-forwarded-host")
+        return Origin(
+            address,
+            scheme=_SCHEMES.get(scheme.lower()) if scheme is not None else None,
+            host=host if host is not None and _HOST.fullmatch(host) else None,
+        )
+
     def _find(self, scope: Scope) -> _Address | None:
-        peer = scope.get("client")
-        last = _parse(str(peer[0]).partition("%")[0]) if peer else None  # without a link-local address's interface
-        if not (self._trusts(last) if last is not None else self._trusts_unix):
-            return last
-        written = b",".join(value for name, value in scope["headers"] if name == self._header).decode("latin-1")
+        peer = _peer_of(scope)
+        return self._walk(peer, _written(scope, self._header))[0] if self._believes(peer) else peer
+
+    def _walk(self, peer: _Address | None, written: str) -> tuple[_Address | None, int]:
+        """The client behind a peer that is believed, and how many nodes were read for it."""
+        last, read = peer, 0
         for node, _ in zip(self._nodes(written), range(_MAX_HOPS), strict=False):
+            read += 1
             hop = None if node is None else _address_of(node)
             if hop is None:
-                return last
+                break
             last = hop
             if not self._trusts(hop):
-                return last
-        return last
+                break
+        return last, read
+
+    def _believes(self, peer: _Address | None) -> bool:
+        return self._trusts(peer) if peer is not None else self._trusts_unix
 
     def _trusts(self, address: _Address) -> bool:
         return any(address in network for network in self._networks)
@@ -88,6 +124,19 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         return ip_network(text)
     except ValueError as error:
         raise ValueError(f"trusted must hold networks or 'unix', not {text!r}") from error
+
+
+def _peer_of(scope: Scope) -> _Address | None:
+    peer = scope.get("client")
+    return _parse(str(peer[0]).partition("%")[0]) if peer else None  # without a link-local address's interface
+
+
+def _written(scope: Scope, header: bytes) -> str:
+    return b",".join(value for name, value in scope["headers"] if name == header).decode("latin-1")
+
+
+def _last(scope: Scope, header: bytes) -> str | None:
+    return next(_forwarded_for(_written(scope, header)), None)
 
 
 def _forwarded_for(header: str) -> Iterator[str | None]:
@@ -103,11 +152,19 @@ def _forwarded_for(header: str) -> Iterator[str | None]:
 
 def _forwarded(header: str) -> Iterator[str | None]:
     """The nodes of `Forwarded`, the last one first; None for an element that names none, or two."""
+    return (element.get("for") for element in _elements(header))
+
+
+def _elements(header: str) -> Iterator[dict[str, str | None]]:
+    """The elements of `Forwarded`, the last one first; None is what one of them says twice."""
     for element in _split_from_right(header, ","):
         if element.strip():
-            pairs = [pair.partition("=") for pair in _split_from_right(element, ";")]
-            named = [value.strip() for name, _, value in pairs if name.strip().lower() == "for"]
-            yield _unquoted(named[0]) if len(named) == 1 else None
+            said: dict[str, str | None] = {}
+            for pair in _split_from_right(element, ";"):
+                name, _, value = pair.partition("=")
+                name = name.strip().lower()
+                said[name] = None if name in said else _unquoted(value.strip())
+            yield said
 
 
 def _split_from_right(text: str, separator: str) -> Iterator[str]:
