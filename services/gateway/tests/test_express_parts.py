@@ -20,6 +20,7 @@ from cortex_gateway.dataplane.ids import Ids
 from cortex_gateway.dataplane.reading import Reader, Reading, Strictness
 from cortex_gateway.dataplane.table import ExpressTable
 from cortex_gateway.domain import end_to_end, request_headers, target_of
+from cortex_gateway.domain.provenance import Provenance
 from cortex_gateway.routes import PREFIX, ROUTES, RouteTable
 
 TABLE = RouteTable(ROUTES)
@@ -62,18 +63,26 @@ names = st.sampled_from(
         *(b"x-cortex-principal", b"content-type", b"if-match", b"keep-alive", b"proxy-authorization", b"trailer"),
     ]
 )
+PEER = ("192.0.2.1", 4711)
+
+
+def reader(**strictness: bool) -> Reader:
+    return Reader(Strictness(**strictness), Provenance())
+
+
 values = st.sampled_from([b"", b"a", b"keep-alive", b"close, x-own", b"x-own", b"trailers", b"req_1", b"00-ab"])
 
 
 class TestReading:
     @given(headers=st.lists(st.tuples(names, values), max_size=8))
     def test_what_passes_is_what_the_domain_lets_pass(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        reading = Reader(Strictness(tenants=False)).read(headers, scheme="http", client="192.0.2.1")
+        reading = reader(tenants=False).read(headers, scheme="http", client=PEER)
         if reading is None:
             return
 
         ours = [tuple(line.split(b": ", 1)) for line in reading.passed.split(b"\r\n")[:-1]]
-        theirs = request_headers(headers, client="192.0.2.1", scheme="http", prefix="/api")
+        source = Provenance()({"headers": headers, "client": PEER, "scheme": "http"})
+        theirs = request_headers(headers, source=source, prefix="/api")
         assert sorted(ours) == sorted(theirs)
         assert end_to_end(headers) == [pair for pair in headers if pair[0] not in _hops(headers)]
 
@@ -95,12 +104,12 @@ class TestReading:
         ],
     )
     def test_what_is_unusual_is_not_read(self, headers: Any) -> None:
-        assert Reader(Strictness()).read([(b"host", b"hub"), *headers], scheme="http", client=None) is None
+        assert reader().read([(b"host", b"hub"), *headers], scheme="http", client=None) is None
 
     def test_credentials_go_no_further_where_the_services_are_told_who_asks(self) -> None:
         def passed(*, credentials: bool) -> bytes:
             headers = [(b"authorization", b"Bearer t"), (b"x-api-key", b"ck_1")]
-            reading = Reader(Strictness(credentials=credentials)).read(headers, scheme="http", client=None)
+            reading = reader(credentials=credentials).read(headers, scheme="http", client=None)
             assert isinstance(reading, Reading)
             return reading.passed
 

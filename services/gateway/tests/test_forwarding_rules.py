@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortex_gateway.domain import end_to_end, request_headers, response_headers, target_of
+from cortex_gateway.domain.provenance import Source
 
 
 def seen_by_the_service(*headers: tuple[bytes, bytes]) -> dict[bytes, list[bytes]]:
-    passed = request_headers(headers, client="192.0.2.7", scheme="http", prefix="/api")
+    passed = request_headers(headers, source=Source("192.0.2.7", "http", b"hub.example"), prefix="/api")
     return {name: [value for key, value in passed if key == name] for name, _ in passed}
 
 
@@ -53,7 +54,7 @@ def test_what_a_client_says_about_itself_is_replaced_by_what_we_see() -> None:
 def test_everything_else_is_passed_on_in_its_order_and_number() -> None:
     headers = [(b"cookie", b"a=1"), (b"accept", b"text/html"), (b"cookie", b"b=2"), (b"idempotency-key", b"k")]
 
-    passed = request_headers(headers, client=None, scheme="http", prefix="")
+    passed = request_headers(headers, source=Source(None, "http", b""), prefix="")
 
     assert passed[:4] == headers
 

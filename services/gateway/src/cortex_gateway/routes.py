@@ -5,11 +5,12 @@ serves the same path without `/api`.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from cortex_core.asgi.types import Scope
 from cortex_core.kernel import CortexError, Kind
 
 PREFIX: Final = "/api"
@@ -174,6 +175,28 @@ class RouteTable:
         """By which `service`'s own route (`/orders/{id}`, its parameters named as it likes) is reached through us."""
         route = self._routes.get(shape_of(PREFIX + template), {}).get(method)
         return route if route is not None and route.service == service else None
+
+
+def route_of(scope: Scope, table: RouteTable, sockets: RouteTable) -> Route | None:
+    """None: it is nobody's."""
+    known, method = (sockets, "GET") if scope["type"] == "websocket" else (table, scope["method"])
+    try:
+        return known.find(method, scope["path"])
+    except (RouteNotFound, MethodNotAllowed):
+        return None
+
+
+def counted_by(table: RouteTable, sockets: RouteTable) -> Callable[[Scope], bool] | None:
+    """Whether a request counts against its caller's limit; None: all do, and nobody needs to look a route up."""
+    every = [route for _, by_method in (*table, *sockets) for route in by_method.values()]
+    if all(route.rate is not Rate.NONE for route in every):
+        return None
+
+    def counted(scope: Scope) -> bool:
+        route = route_of(scope, table, sockets)
+        return route is None or route.rate is not Rate.NONE
+
+    return counted
 
 
 def _with_head(methods: Sequence[str]) -> list[str]:

@@ -53,13 +53,15 @@ class Settings(Config):
     )
     replicas: int = Field(default=1, ge=1, le=10_000, description="Each counts its share while Redis is away.")
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Networks whose `proxy_header` is believed, by commas."
+        default=(), description="Networks whose word on where a request came from is believed, by commas."
     )
     proxy_header: Literal["x-forwarded-for", "forwarded"] = Field(
-        default="x-forwarded-for", description="The one that these proxies write."
+        default="x-forwarded-for", description="The one that these proxies write; with it they say -Proto and -Host."
     )
     ipv6_prefix: int = Field(default=64, ge=1, le=128, description="Bits of an IPv6 address that are one client.")
-    tls_in_front: bool = Field(default=False, description="Somebody takes TLS off before us: HSTS is sent.")
+    tls_in_front: bool = Field(
+        default=False, description="Somebody takes TLS off before us: HSTS is sent, services are told https."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Other origins whose pages may ask, by commas, exactly as browsers write them; or *."
     )

@@ -14,6 +14,7 @@ from cortex_core.security import InternalTokens
 from cortex_core.security.api_keys import KeyDesk
 from cortex_gateway.domain import Headers, merge, request_headers, target_of
 from cortex_gateway.domain.operations import Document
+from cortex_gateway.domain.provenance import Provenance, Source
 from cortex_gateway.ports import Answer, Call, KeptAnswers, Socket, Upstreams
 from cortex_gateway.routes import PREFIX, Retry, Route, RouteTable, Service
 
@@ -23,14 +24,13 @@ _PROBE_TIMEOUT: Final = 1.0  # seconds: what one service may cost a report on al
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request as it reached us. `path` is decoded; `client` is the peer's address."""
+    """A request as it reached us. `path` is decoded."""
 
     method: str
     path: str
     query: bytes
     headers: Headers
-    client: str | None
-    scheme: str
+    source: Source
     body: AsyncIterator[bytes] | None = None
 
     def call(self, route: Route, tokens: InternalTokens | None) -> Call:
@@ -42,9 +42,7 @@ class Incoming:
             service=route.service,
             method=self.method,
             target=target_of(self.path.removeprefix(prefix), self.query),
-            headers=request_headers(
-                self.headers, client=self.client, scheme=self.scheme, prefix=prefix, principal=token
-            ),
+            headers=request_headers(self.headers, source=self.source, prefix=prefix, principal=token),
             body=self.body,
             timeout=route.timeout,
             deadline_sent=not route.streams,
@@ -207,4 +205,5 @@ class UseCases:
     report_health: ReportHealth
     describe_api: DescribeApi
     purge_answers: PurgeAnswers
+    provenance: Provenance
     keys: KeyDesk | None = None

@@ -39,9 +39,10 @@ from cortex_gateway.dataplane import DataPlane, make_data_plane
 from cortex_gateway.dataplane.encoding import Encoder
 from cortex_gateway.dataplane.heads import Heads
 from cortex_gateway.dataplane.hot import HotAnswers
+from cortex_gateway.domain.provenance import Provenance
 from cortex_gateway.limits import CallerLimits
 from cortex_gateway.ports import Carrier
-from cortex_gateway.routes import ROUTES, SOCKETS, MethodNotAllowed, Rate, Route, RouteNotFound, RouteTable, Service
+from cortex_gateway.routes import ROUTES, SOCKETS, RouteTable, Service, counted_by, route_of
 from cortex_gateway.settings import Settings
 from cortex_gateway.usecases import DescribeApi, Forward, ForwardSocket, PurgeAnswers, ReportHealth, UseCases
 
@@ -78,6 +79,7 @@ async def running(
                 _TABLE, SOCKETS, upstreams, platform.clock, anonymous=platform.authenticator.anonymous is not None
             ),
             purge_answers=PurgeAnswers(kept),
+            provenance=Provenance(client_address(settings), settings.tls_in_front),
             keys=make_key_desk(platform, settings),
         )
         opened(use, upstreams.pool)
@@ -149,6 +151,7 @@ def _outermost(settings: Settings, kept: KeptAnswers) -> list[Middleware]:
 
 
 def client_address(settings: Settings) -> ClientAddress:
+    """Who asks: to the limits, and to the services."""
     return ClientAddress(
         trusted=settings.trusted_proxies, header=settings.proxy_header, ipv6_prefix=settings.ipv6_prefix
     )
@@ -156,7 +159,7 @@ def client_address(settings: Settings) -> ClientAddress:
 
 def make_limits(platform: Platform, settings: Settings) -> Limits | None:
     """So many a minute for each caller, over all replicas; a replica's share of that while Redis is away."""
-    rules = caller_limits(settings).rules(by_client(client_address(settings)), counted=_counted(_TABLE, _SOCKETS))
+    rules = caller_limits(settings).rules(by_client(client_address(settings)), counted=counted_by(_TABLE, _SOCKETS))
     if not rules:
         return None
     reporter = LimiterReporter(platform.metrics, platform.logger)
@@ -205,6 +208,7 @@ def make_express(
         _TABLE,
         carrier,
         heads,
+        use.provenance,
         version=version("cortex-gateway"),
         limits=edge.limits,
         encoder=encoder,
@@ -221,35 +225,14 @@ def make_express(
 
 def required_scope(scope: Scope) -> str | None:
     """What the route table asks of who sends this. A path that is not in it is nobody's: it is answered further in."""
-    route = _route_of(scope, _TABLE, _SOCKETS)
+    route = route_of(scope, _TABLE, _SOCKETS)
     return route.requires if route is not None else None
 
 
 def body_limit_of(scope: Scope) -> int | None:
     """Bytes, by the route table. None: not a route of it."""
-    route = _route_of(scope, _TABLE, _SOCKETS)
+    route = route_of(scope, _TABLE, _SOCKETS)
     return route.body_limit if route is not None else None
-
-
-def _counted(table: RouteTable, sockets: RouteTable) -> Callable[[Scope], bool] | None:
-    """Whether a request counts against its caller's limit; None: all do, and nobody needs to look a route up."""
-    every = [route for _, by_method in (*table, *sockets) for route in by_method.values()]
-    if all(route.rate is not Rate.NONE for route in every):
-        return None
-
-    def counted(scope: Scope) -> bool:
-        route = _route_of(scope, table, sockets)
-        return route is None or route.rate is not Rate.NONE
-
-    return counted
-
-
-def _route_of(scope: Scope, table: RouteTable, sockets: RouteTable) -> Route | None:
-    known, method = (sockets, "GET") if scope["type"] == "websocket" else (table, scope["method"])
-    try:
-        return known.find(method, scope["path"])
-    except (RouteNotFound, MethodNotAllowed):
-        return None
 
 
 def build(

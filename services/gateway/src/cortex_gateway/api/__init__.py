@@ -22,6 +22,7 @@ from cortex_core.kernel import CortexError
 from cortex_core.security import Session
 from cortex_gateway.api.methods import not_served
 from cortex_gateway.domain import Headers, index, response_headers
+from cortex_gateway.domain.provenance import Source
 from cortex_gateway.ports import Closed, Socket
 from cortex_gateway.routes import PREFIX, SOCKETS, MethodNotAllowed, Route
 from cortex_gateway.usecases import Incoming, UseCases
@@ -50,7 +51,7 @@ class Forwarding:
 
     @staticmethod
     async def _pass_on(use: UseCases, route: Route, scope: Scope, body: "ClientBody", send: Send) -> None:
-        request = _incoming(scope, scope["method"], body.parts() if body.expected else None)
+        request = _incoming(scope, scope["method"], use.provenance(scope), body.parts() if body.expected else None)
         async with use.forward(request, route) as answer:
             headers = response_headers(answer.status, answer.headers)
             if withheld := use.forward.withheld:
@@ -113,15 +114,13 @@ async def _unless_gone(work: Any, body: ClientBody) -> None:
         raise error  # with nobody left to hear it, it is only the echo of the hanging up
 
 
-def _incoming(connection: Scope, method: str, body: AsyncIterator[bytes] | None = None) -> Incoming:
-    client = connection.get("client")
+def _incoming(connection: Scope, method: str, source: Source, body: AsyncIterator[bytes] | None = None) -> Incoming:
     return Incoming(
         method=method,
         path=connection["path"],
         query=connection["query_string"],
         headers=connection["headers"],
-        client=client[0] if client else None,
-        scheme=connection.get("scheme", "http"),  # optional in ASGI
+        source=source,
         body=body,
     )
 
@@ -140,7 +139,7 @@ for socket_route in SOCKETS:
         headers = [
             (name, value) for name, value in websocket.scope["headers"] if not name.startswith(b"sec-websocket-")
         ]
-        request = _incoming({**websocket.scope, "headers": headers}, "GET")
+        request = _incoming({**websocket.scope, "headers": headers}, "GET", use.provenance(websocket.scope))
         try:
             with session_of(websocket) as session:
                 async with use.forward_socket(request, websocket.scope["subprotocols"]) as upstream:

@@ -16,6 +16,7 @@ from cortex_gateway.dataplane.plane import Changed, DataPlane, Encoder, HotAnswe
 from cortex_gateway.dataplane.reading import Reader, Strictness
 from cortex_gateway.dataplane.records import Records
 from cortex_gateway.dataplane.table import ExpressTable
+from cortex_gateway.domain.provenance import Provenance
 from cortex_gateway.ports import Carrier
 from cortex_gateway.routes import RouteTable
 
@@ -27,6 +28,7 @@ def make_data_plane(
     routes: RouteTable,
     carrier: Carrier,
     heads: Heads,
+    provenance: Provenance,
     *,
     version: str,
     limits: Limits | None = None,
@@ -47,7 +49,7 @@ def make_data_plane(
     gate = None if limits is None else Tollgate(cast("Spender", limits.limiter), limits.rules, limits.exempt)
     return DataPlane(
         table=ExpressTable(routes, own_routes(version, platform.clock)),
-        reader=Reader(strictness),
+        reader=Reader(strictness, provenance),
         carrier=carrier,
         heads=heads,
         records=Records(platform.metrics, requests, platform.logger, platform.tracer),

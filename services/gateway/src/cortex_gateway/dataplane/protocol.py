@@ -226,8 +226,7 @@ class ExpressProtocol(HttpProtocol):
         last = self._last
         if last is not None and last.headers == headers:
             return last
-        client = self.client[0] if self.client else None
-        self._last = plane.reader.read(headers, scheme=self.scheme or "http", client=client)
+        self._last = plane.reader.read(headers, scheme=self.scheme or "http", client=self.client)
         return self._last
 
     def _dues(

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cortex_core.kernel import TraceContext
 from cortex_gateway.domain.forwarding import CREDENTIALS, HOP_BY_HOP, OURS_TO_SAY
+from cortex_gateway.domain.provenance import Provenance
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -86,12 +87,13 @@ class Reading:
 
 
 class Reader:
-    """Reads headers by `strictness`. `scheme` and `client` are the connection's."""
+    """Reads headers by `strictness`. `scheme` and `client` (address and port) are the connection's."""
 
-    def __init__(self, strictness: Strictness) -> None:
+    def __init__(self, strictness: Strictness, provenance: Provenance) -> None:
         self._rules = strictness.rules()
+        self._provenance = provenance
 
-    def read(self, headers: Headers, *, scheme: str, client: str | None) -> Reading | None:
+    def read(self, headers: Headers, *, scheme: str, client: tuple[str, int] | None) -> Reading | None:
         """None: there is something unusual about it."""
         rules = self._rules
         said: dict[bytes, bytes] = {}
@@ -109,10 +111,11 @@ class Reader:
                     parts += (name, b": ", value, b"\r\n")
         if not _is_plain(said):
             return None
-        parts += (b"via: 1.1 cortex-gateway\r\nx-forwarded-host: ", said.get(b"host", b""))
-        parts += (b"\r\nx-forwarded-proto: ", scheme.encode())
-        if client is not None:
-            parts += (b"\r\nx-forwarded-for: ", client.encode())
+        source = self._provenance({"headers": headers, "client": client, "scheme": scheme})
+        parts += (b"via: 1.1 cortex-gateway\r\nx-forwarded-host: ", source.host)
+        parts += (b"\r\nx-forwarded-proto: ", source.scheme.encode())
+        if source.client is not None:
+            parts += (b"\r\nx-forwarded-for: ", source.client.encode())
         parts.append(b"\r\nx-forwarded-prefix: /api\r\n")  # every route's: no other is read by a service
         reading = Reading(list(headers), said, b"".join(parts))
         if b"traceparent" in said:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import quote
 
+from cortex_gateway.domain.provenance import Source
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 HOP_BY_HOP: Final = frozenset(
@@ -57,22 +59,25 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
 
 
 def request_headers(
-    headers: Headers, *, client: str | None, scheme: str, prefix: str, principal: bytes | None = None
+    headers: Headers, *, source: Source, prefix: str, principal: bytes | None = None
 ) -> list[tuple[bytes, bytes]]:
-    """What a service gets to see. `client` is the peer's address; `prefix` what was taken off the path; `principal` the
-    internal token that stands in the place of the client's credentials (None: they are passed on)."""
+    """What a service gets to see. `prefix` is what was taken off the path; `principal` the internal token that stands
+    in the place of the client's credentials (None: they are passed on)."""
     drop = OURS_TO_SAY if principal is None else OURS_TO_SAY | CREDENTIALS
-    host = next((value for name, value in headers if name == b"host"), b"")
     kept = [
         (name, value)
         for name, value in end_to_end(headers)
         if name not in drop and not name.startswith(b"x-forwarded-")
     ]
-    ours = [(b"via", b"1.1 cortex-gateway"), (b"x-forwarded-host", host), (b"x-forwarded-proto", scheme.encode())]
+    ours = [
+        (b"via", b"1.1 cortex-gateway"),
+        (b"x-forwarded-host", source.host),
+        (b"x-forwarded-proto", source.scheme.encode()),
+    ]
     if principal is not None:
         ours.append((b"x-cortex-principal", principal))
-    if client is not None:
-        ours.append((b"x-forwarded-for", client.encode()))
+    if source.client is not None:
+        ours.append((b"x-forwarded-for", source.client.encode()))
     if prefix:
         ours.append((b"x-forwarded-prefix", prefix.encode()))
     return kept + ours
