@@ -10,6 +10,8 @@ from cortex_gateway.domain.policy_header import cache_outcome, policy_of
 from cortex_gateway.routes import ROUTES, Route
 from cortex_gateway.settings import Settings
 
+from .test_gateway_sockets import EchoService
+
 APP = {"Origin": "https://app.example"}
 CORS = {"cors_origins": ("https://app.example",)}
 ALLOWED = "Access-Control-Allow-Origin"
@@ -70,6 +72,26 @@ class TestCors:
             client.get("/api/orders", headers=APP) as reply,
         ):
             assert ALLOWED not in reply.headers
+
+    @pytest.mark.parametrize(
+        ("allowed", "origin", "passed"),
+        [
+            (("https://app.example",), "https://app.example", []),
+            (("*",), "https://other.example", []),
+            (("https://app.example",), "https://other.example", ["https://other.example"]),
+            ((), "https://app.example", ["https://app.example"]),
+        ],
+    )
+    async def test_a_page_that_may_ask_may_connect(
+        self, start_gateway: Any, allowed: tuple[str, ...], origin: str, passed: list[str]
+    ) -> None:
+        """Its service has no origin to judge then; of any other page it judges itself."""
+        service = EchoService()
+        async with (
+            start_gateway({"cors_origins": allowed}, notification=service) as client,
+            client.ws_connect("/ws", headers={"Origin": origin}),
+        ):
+            assert [value.decode() for name, value in service.scope["headers"] if name == b"origin"] == passed
 
     @pytest.mark.parametrize("origins", ["https://app.example/", "app.example", "*,https://app.example"])
     def test_origins_that_are_none_do_not_start(self, origins: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,8 @@ class Settings(Config):
         default=False, description="Somebody takes TLS off before us: HSTS is sent, services are told https."
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Other origins whose pages may ask, by commas, exactly as browsers write them; or *."
+        default=(),
+        description="Other origins whose pages may ask and connect, by commas, exactly as browsers write them; or *.",
     )
     policy_header: bool | None = Field(
         default=None, description="Cortex-Policy on answers; by default everywhere but in production."

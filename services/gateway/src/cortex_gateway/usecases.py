@@ -71,14 +71,19 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class ForwardSocket:
-    """Connects a client's WebSocket with the service's."""
+    """Connects a client's WebSocket with the service's. A page whose origin is `allowed` here needs no leave of the
+    service: its origin is not passed on. Of all others the service judges by itself."""
 
     routes: RouteTable
     upstreams: Upstreams
     tokens: InternalTokens | None = None
+    allowed: Callable[[bytes], bool] | None = None
 
     def __call__(self, request: Incoming, subprotocols: list[str]) -> AbstractAsyncContextManager[Socket]:
         route = self.routes.find(request.method, request.path)
+        if self.allowed is not None:
+            headers = [each for each in request.headers if each[0] != b"origin" or not self.allowed(each[1])]
+            request = replace(request, headers=headers)
         return self.upstreams.connect(request.call(route, self.tokens), subprotocols)
 
 

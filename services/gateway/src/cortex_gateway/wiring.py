@@ -73,7 +73,7 @@ async def running(
         reporter.show(upstreams.pool.services)
         use = UseCases(
             forward=Forward(_TABLE, upstreams, tokens, kept.withheld),
-            forward_socket=ForwardSocket(_SOCKETS, upstreams, tokens),
+            forward_socket=ForwardSocket(_SOCKETS, upstreams, tokens, _allowed(settings)),
             report_health=ReportHealth.of(platform.health, upstreams, platform.clock),
             describe_api=DescribeApi(
                 _TABLE, SOCKETS, upstreams, platform.clock, anonymous=platform.authenticator.anonymous is not None
@@ -148,6 +148,11 @@ def _outermost(settings: Settings, kept: KeptAnswers) -> list[Middleware]:
     if settings.shows_policy:
         found.append(Middleware(PolicyHeader, table=_TABLE, cache=kept.policy.name))
     return found
+
+
+def _allowed(settings: Settings) -> Callable[[bytes], bool] | None:
+    """Which origins' pages may open a WebSocket: those that may ask. None: no CORS."""
+    return cors_policy(settings.cors_origins).allows if settings.cors_origins else None
 
 
 def client_address(settings: Settings) -> ClientAddress:
