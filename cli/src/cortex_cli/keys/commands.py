@@ -6,6 +6,8 @@ a minute. A secret goes to standard output by itself, so that `KEY=$(cortex keys
 
 import json
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -149,18 +151,12 @@ def _show_secret(key: Any, done: str, *, as_json: bool) -> None:
 
 
 def _print_table(keys: list[Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from cortex_cli.keys.table import lines_of
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("key", "name", "status", "scopes", "plan", "last used"):
-        table.add_column(column, overflow="fold", no_wrap=column in {"key", "scopes"})
-    for key in keys:
-        used = (key["lastUsedAt"] or "never")[:16].replace("T", " ")
-        row = (key["keyId"], key["name"], key["status"], "\n".join(key["scopes"]), key["plan"] or "", used)
-        table.add_row(*(_plain(each) for each in row))
-    Console(highlight=False, markup=False).print(table)
+    for line in lines_of(keys, _terminal_width()):
+        typer.echo(line)
 
 
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+def _terminal_width() -> int | None:
+    """None: nobody reads it on a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
