@@ -65,8 +65,7 @@ class ClientAddress:
     def address(self, scope: Scope) -> str:
         """The client's address as text, IPv6 in its short form, IPv4 inside IPv6 as IPv4; `unknown` where even the
         peer has none."""
-        found = self._find(scope)
-        return UNKNOWN if found is None else str(found)
+        return _text(self._find(scope)) or UNKNOWN
 
     def group(self, scope: Scope) -> str:
         """What to limit by: the address, and of IPv6 its network of `ipv6_prefix` bits (`2001:db8::/64`), because that
@@ -74,23 +73,22 @@ class ClientAddress:
         found = self._find(scope)
         if isinstance(found, IPv6Address):
             return _network_of(found, self._ipv6_prefix)
-        return UNKNOWN if found is None else str(found)
+        return _text(found) or UNKNOWN
 
     def origin(self, scope: Scope) -> Origin:
         """The address, and what its trusted proxy says of scheme and host: of `Forwarded` the element that the address
         is from; else the last in `X-Forwarded-Proto` and `-Host`, because what is before it may be the client's."""
         peer = _peer_of(scope)
         if not self._believes(peer):
-            return Origin(None if peer is None else str(peer))
+            return Origin(_text(peer))
         found, read = self._walk(peer, _written(scope, self._header))
-        address = None if found is None else str(found)
         if self._header == b"forwarded":
             said = next(islice(_elements(_written(scope, self._header)), max(read - 1, 0), None), {})
             scheme, host = said.get("proto"), said.get("host")
         else:
             scheme, host = _last(scope, b"x-forwarded-proto"), _last(scope, b"x-forwarded-host")
         return Origin(
-            address,
+            _text(found),
             scheme=_SCHEMES.get(scheme.lower()) if scheme is not None else None,
             host=host if host is not None and _HOST.fullmatch(host) else None,
         )
@@ -216,6 +214,11 @@ def _parsed(text: str) -> _Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+@lru_cache(maxsize=8192)
+def _text(address: _Address | None) -> str | None:
+    return None if address is None else str(address)
 
 
 @lru_cache(maxsize=8192)
