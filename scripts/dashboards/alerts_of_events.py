@@ -12,7 +12,7 @@ BUS_LAG: Final = Alert(
     "warning",
     "{{ $labels.group }} is {{ $value | humanizeDuration }} behind on {{ $labels.topic }}",
     "The oldest event that the group has not acknowledged is more than a minute old: figures, notifications or caches"
-    " show the past.",
+    " show the past. While Redis is away nobody can see a lag, and none is told: that is CortexBusTrouble.",
     "Does the consumer run, and at full CPU? Then more replicas share the work. Does it retry one event again and"
     " again, its lines (`delivery went wrong`) say why. `hub events groups` ([commands.md](commands.md)) shows what"
     " waits and who holds it.",

@@ -1,7 +1,7 @@
 """What the services measure: each is started in this process, on a bus in memory and a database of its own, and asked.
 
 Owns observability/metrics.json, which everything else here is made from. A family's labels are those it was declared
-with; where somebody else's collector makes it at each scrape, those it shows.
+with; where somebody else's collector makes it at each scrape, those it says or shows.
 """
 
 import asyncio
@@ -107,7 +107,8 @@ def _told(service: str, folder: Path) -> dict[str, Any]:
 def _families(service: str, registry: Any) -> Iterator[Family]:
     declared = {each._name: tuple(each._labelnames) for each in registry._collector_to_names if hasattr(each, "_name")}
     for family in registry.collect():
+        said = getattr(family, "_labelnames", ())  # one that a collector made, perhaps without any sample
         shown = {label for sample in family.samples for label in sample.labels} - _PARTS
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        labels = declared.get(family.name, tuple(sorted(shown)))
+        labels = declared.get(family.name, said or tuple(sorted(shown)))
         yield Family(name, family.type, labels, family.documentation, (service,))

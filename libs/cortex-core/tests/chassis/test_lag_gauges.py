@@ -1,8 +1,9 @@
 """How far a service's group is behind, as its metrics tell it."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,9 @@ from cortex_core.chassis import Config, Platform, consume, create_app, hear, on
 from cortex_core.chassis.assembly import make_platform
 from cortex_core.chassis.lag import EVERY, LagGauges
 from cortex_core.events import BusUnavailable, ConsumerPolicy, MemoryEventBus
+from cortex_core.events.redis import RedisEventBus
 from cortex_core.observability import MetricsCollector
-from cortex_core.testing import FakeClock, eventually, serving
+from cortex_core.testing import FakeClock, RedisServer, eventually, serving
 from cortex_core.testing.contracts.bus import Impossible, order_event
 from cortex_core.testing.contracts.bus.tools import dead
 
@@ -56,25 +58,57 @@ async def test_dead_letters_are_counted_and_another_groups_are_not() -> None:
     await bus.aclose()
 
 
-async def test_a_bus_that_is_away_leaves_the_gauges_and_the_watch_goes_on() -> None:
+async def test_while_the_bus_is_away_nobody_tells_a_lag_and_the_watch_goes_on() -> None:
     clock, metrics = FakeClock(), MetricsCollector()
     bus = Away(clock)
     await bus.publish([order_event(0)])
     await bus.consume("analytics", ["order"], hangs)
     watch = asyncio.create_task(LagGauges(bus, "analytics", ["order"], metrics).watch(clock))
 
-    await eventually(lambda: metrics.value("cortex_bus_lag_entries", group="analytics", topic="order") == 1)
+    await eventually(lambda: entries(metrics) == 1)
     bus.away = True
     await bus.publish([order_event(1)])
     await clock.advance(EVERY)
     assert bus.asked_in_vain == 1
-    assert metrics.value("cortex_bus_lag_entries", group="analytics", topic="order") == 1
+    assert told(metrics) == set()
     bus.away = False
     await clock.advance(EVERY)
 
-    await eventually(lambda: metrics.value("cortex_bus_lag_entries", group="analytics", topic="order") == 2)
+    await eventually(lambda: entries(metrics) == 2)
     watch.cancel()
     await bus.aclose()
+
+
+async def test_of_a_redis_that_hangs_no_lag_is_told_until_it_answers_again(
+    redis_server: RedisServer, redis_url: str
+) -> None:
+    clock, metrics = FakeClock(), MetricsCollector()
+    async with aclosing(RedisEventBus(redis_url, timeout=0.5)) as bus:
+        await bus.publish([order_event(0)])
+        await bus.consume("analytics", ["order"], hangs)
+        watch = asyncio.create_task(LagGauges(bus, "analytics", ["order"], metrics).watch(clock))
+        await eventually(lambda: entries(metrics) == 1)
+
+        redis_server.send_signal(signal.SIGSTOP)
+        try:
+            await clock.advance(EVERY)
+            await eventually(lambda: told(metrics) == set())
+        finally:
+            redis_server.send_signal(signal.SIGCONT)
+
+        await clock.advance(EVERY)
+        await eventually(lambda: entries(metrics) == 1)
+        watch.cancel()
+
+
+def entries(metrics: MetricsCollector) -> float | None:
+    return metrics.value("cortex_bus_lag_entries", group="analytics", topic="order")
+
+
+def told(metrics: MetricsCollector) -> set[str]:
+    """The lines about the bus' lag, without what they are about."""
+    lines = metrics.to_prometheus_format().splitlines()
+    return {line for line in lines if line.startswith(("cortex_bus_lag_", "cortex_bus_dead_"))}
 
 
 class Away(MemoryEventBus):
