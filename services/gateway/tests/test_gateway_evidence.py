@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from cortex_core.chassis import Resilience, UpstreamTimeout, UpstreamUnavailable
 from cortex_core.kernel import SystemClock, use_context
-from cortex_core.observability import MetricsCollector, Tracer
+from cortex_core.observability import Logger, MetricsCollector, Tracer
 from cortex_core.testing import FakeClock, eventually, serving
 from cortex_gateway.adapters import PooledUpstreams
+from cortex_gateway.adapters.pool_reporter import PoolReporter
 from cortex_gateway.adapters.sockets import Refused
 from cortex_gateway.ports import Call
 from cortex_gateway.routes import Service
@@ -69,6 +70,7 @@ async def upstreams(server: Server, clock: FakeClock, metrics: MetricsCollector)
         clock=SystemClock(),
         connections=2,
         resilience=Resilience(metrics, clock=clock),
+        hooks=PoolReporter(metrics, Logger.get("pool")),
     )
     async with listening, made.opened() as opened:
         yield opened
@@ -242,3 +244,50 @@ class TestSockets:
 
         async with made.opened() as upstreams, upstreams.connect(call(method="GET", target="/"), []):
             assert upstreams.pool.services[Service.ORDER].bulkhead.in_use == 0
+
+
+class TestTimeouts:
+    """As the dashboards have them: `cortex_timeouts_total`, by whose time was over."""
+
+    @pytest.fixture
+    def timeouts(self, metrics: MetricsCollector) -> Callable[[], list[float | None]]:
+        return lambda: [
+            metrics.value("cortex_timeouts_total", name="order", whose=whose) for whose in ("own", "caller")
+        ]
+
+    async def test_a_request_that_its_service_kept_waiting_is_counted(
+        self, upstreams: PooledUpstreams, server: Server, timeouts: Any
+    ) -> None:
+        server.hangs = True
+
+        with pytest.raises(UpstreamTimeout):
+            await ask(upstreams, timeout=0.02)
+
+        assert timeouts() == [1, None]
+
+    async def test_one_whose_caller_had_less_time_than_its_route_is_the_callers(
+        self, upstreams: PooledUpstreams, server: Server, timeouts: Any
+    ) -> None:
+        server.hangs = True
+
+        with use_context(deadline=time.monotonic() + 0.02), pytest.raises(UpstreamTimeout):
+            await ask(upstreams)
+
+        assert timeouts() == [None, 1]
+
+    async def test_so_are_a_socket_and_a_report(
+        self, upstreams: PooledUpstreams, server: Server, timeouts: Any
+    ) -> None:
+        server.hangs = True
+
+        with pytest.raises(UpstreamTimeout):
+            await ring(upstreams, timeout=0.02)
+        with pytest.raises(UpstreamTimeout):
+            await upstreams.fetch(Service.ORDER, "/health", 0.02)
+
+        assert timeouts() == [2, None]
+
+    async def test_an_answer_in_time_is_none(self, upstreams: PooledUpstreams, timeouts: Any) -> None:
+        assert await ask(upstreams) == 200
+
+        assert timeouts() == [None, None]

@@ -1,4 +1,5 @@
-"""What the pool tells, as metrics and log lines: connections, requests under way, ejections, reuse races."""
+"""What the pool tells, as metrics and log lines: connections, requests under way, ejections, reuse races,
+calls given up for time."""
 
 from collections.abc import Mapping
 
@@ -19,6 +20,9 @@ class PoolReporter:
         self._races = counter(
             "cortex_upstream_reuse_races_total", "Kept connections that were closed when they were used", ("upstream",)
         )
+        self._timeouts = counter(  # the one that resilience's own timeouts count in
+            "cortex_timeouts_total", "Calls given up, by whose time was over", ("name", "whose")
+        )
 
     def show(self, services: Mapping[Service, ServicePool]) -> None:
         """From now on."""
@@ -35,3 +39,6 @@ class PoolReporter:
 
     def raced(self, service: Service, /) -> None:
         self._races.labels(upstream=service).inc()
+
+    def ran_out(self, service: Service, /, *, hurried: bool) -> None:
+        self._timeouts.labels(name=service, whose="caller" if hurried else "own").inc()

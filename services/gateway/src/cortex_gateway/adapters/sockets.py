@@ -13,13 +13,13 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from cortex_core.chassis import UNWELL, Unwell, UpstreamTimeout
+from cortex_core.chassis import UNWELL, Unwell
 from cortex_core.chassis.problems import STATUS
 from cortex_core.kernel import CortexError, Kind
 from cortex_core.resilience import CircuitOpenError, Refusal
 from cortex_gateway.adapters.pool import ConnectionPool
 from cortex_gateway.adapters.pool.addresses import Address
-from cortex_gateway.adapters.pool.errors import CONNECT, unavailable
+from cortex_gateway.adapters.pool.errors import CONNECT, late, unavailable
 from cortex_gateway.ports import Call, Closed
 from cortex_gateway.routes import Service
 
@@ -173,9 +173,9 @@ class Sockets:
         except TimeoutError as error:
             if isinstance(error, aiohttp.ConnectionTimeoutError):
                 raise unavailable(call.service, f"no connection within {CONNECT} s", attempted=False) from error
-            raise UpstreamTimeout(
-                f"the {call.service} service kept us waiting for {call.timeout:.3g} s", service=call.service
-            ) from error
+            gone = late(call.service, call.timeout, hurried=False)
+            self._pool.services[call.service].ran_out(gone)
+            raise gone from error
         except aiohttp.ClientError as error:
             raise unavailable(call.service, type(error).__name__) from error
 

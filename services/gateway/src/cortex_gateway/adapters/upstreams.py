@@ -17,7 +17,7 @@ from cortex_core.kernel import Clock, current, use_context
 from cortex_core.observability import Tracer
 from cortex_core.resilience import is_idempotent
 from cortex_gateway.adapters.pool import ConnectionPool
-from cortex_gateway.adapters.pool.errors import unavailable
+from cortex_gateway.adapters.pool.errors import late, unavailable
 from cortex_gateway.adapters.pool.hooks import PoolHooks
 from cortex_gateway.adapters.reception import Reception
 from cortex_gateway.adapters.sockets import Sockets
@@ -106,8 +106,10 @@ class PooledUpstreams:
         try:
             async with asyncio.timeout(timeout):
                 body = await self._document(call)
-        except TimeoutError as error:
-            raise UpstreamTimeout(f"the {service} service kept us waiting for {timeout:.3g} s") from error
+        except (TimeoutError, UpstreamTimeout) as error:
+            gone = late(service, timeout, hurried=False)
+            self.pool.services[service].ran_out(gone)
+            raise gone from error
         try:
             return orjson.loads(body)
         except ValueError as error:

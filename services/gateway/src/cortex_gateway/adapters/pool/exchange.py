@@ -8,7 +8,7 @@ ejection), of neither where our side broke off, or where a kept connection had b
 from typing import TYPE_CHECKING
 
 from cortex_core.chassis import UNWELL, Unwell, is_hurried
-from cortex_core.chassis.upstream import is_evidence
+from cortex_core.chassis.upstream import UpstreamTimeout, is_evidence
 from cortex_core.kernel import CortexError, use_context
 from cortex_core.kernel.clock import Timer
 from cortex_core.resilience import CircuitOpenError, Course, Permit, Refusal, Turn
@@ -272,6 +272,8 @@ class PooledExchange(Paced):
     def _fail(self, error: CortexError) -> None:
         if not self._over:
             self._end()
+            if self._permit is not None and isinstance(error, UpstreamTimeout):  # a report's is its asker's to tell
+                self._pool.ran_out(error)
             self.receiver.failed(error)
 
     def _end(self) -> None:

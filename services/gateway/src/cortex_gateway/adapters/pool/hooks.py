@@ -16,6 +16,10 @@ class PoolHooks(Protocol):
         """A kept connection turned out to be closed; its request went to another."""
         ...
 
+    def ran_out(self, service: Service, /, *, hurried: bool) -> None:
+        """A call was given up for time: `hurried` where its caller had less than its route allows."""
+        ...
+
 
 class Unheard:
     """Nobody listens."""
@@ -25,3 +29,6 @@ class Unheard:
 
     def raced(self, _: Service) -> None:
         return None
+
+    def ran_out(self, _: Service, *, hurried: bool) -> None:
+        del hurried

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Sequence
 from functools import cache
 
-from cortex_core.chassis.upstream import Upstream
+from cortex_core.chassis.upstream import OutOfTime, Upstream, UpstreamTimeout
 from cortex_core.resilience import RetryExecutor
 from cortex_gateway.adapters.pool.addresses import RESOLVED_EVERY, Address, resolve
 from cortex_gateway.adapters.pool.connection import Connection
@@ -55,6 +55,10 @@ class ServicePool:
 
     def raced(self) -> None:
         self._hooks.raced(self.service)
+
+    def ran_out(self, error: UpstreamTimeout) -> None:
+        """A call ended with that."""
+        self._hooks.ran_out(self.service, hurried=isinstance(error, OutOfTime))
 
     # Connections
 
