@@ -89,29 +89,45 @@ OUTBOX: Final = Alert(
     silent=Example([series(f.OUTBOX_AGE, "0 60 0x10", service="order")], 6),
 )
 
+_ORDERS: Final = {"service": "order", "projection": "orders"}
 _BEHIND: Final = f.PROJECTION_SECONDS.over("max", by("service", "projection"))
 _PARKED: Final = f.PROJECTION_PARKED.over("max", by("service", "projection"))
+_FAILING: Final = f.PROJECTION_TROUBLES.rate(by("service", "projection"), window=WINDOW)
 PROJECTION: Final = Alert(
     "CortexProjectionStuck",
-    [(f"{_BEHIND} > 60 or {_PARKED} > 0", {})],
+    [(f"{_BEHIND} > 60 or {_PARKED} > 0 or {_FAILING} > 0.02", {})],
     "5m",
     "warning",
-    "The projection {{ $labels.projection }} of {{ $labels.service }} is behind, or has set streams aside",
+    "The projection {{ $labels.projection }} of {{ $labels.service }} is behind, fails, or has set streams aside",
     "Lists and searches show the past, or leave out the orders whose events the projection could not apply. Reading one"
-    " order by its id is not affected.",
-    "`hub projections status` ([commands.md](commands.md)) shows position and parked streams with their errors. After"
+    " order by its id is not affected. Where its rounds fail (`cortex_projection_troubles_total`) its lag is as it was"
+    " after the last one that went well: 0 is no comfort then.",
+    "Where rounds fail, lines `projection in trouble` and the check `projection orders` of `/health` say why."
+    " `hub projections status` ([commands.md](commands.md)) shows position and parked streams with their errors. After"
     " the reason is mended `hub projections rebuild orders` makes the list anew beside live traffic.",
     fires=Example(
-        [series(f.PROJECTION_PARKED, "0x2 1x20", service="order", projection="orders")],
+        [series(f.PROJECTION_PARKED, "0x2 1x20", **_ORDERS)],
         10,
-        {"service": "order", "projection": "orders"},
+        _ORDERS,
     ),
     silent=Example(
         [
-            series(f.PROJECTION_PARKED, "0x20", service="order", projection="orders"),
-            series(f.PROJECTION_SECONDS, "5x20", service="order", projection="orders"),
+            series(f.PROJECTION_PARKED, "0x20", **_ORDERS),
+            series(f.PROJECTION_SECONDS, "5x20", **_ORDERS),
+            series(f.PROJECTION_TROUBLES, "0x3 2x17", code="error", **_ORDERS),
         ],
         10,
+    ),
+    also=(
+        Example([series(f.PROJECTION_SECONDS, "0x2 70x20", **_ORDERS)], 10, _ORDERS),
+        Example(
+            [
+                series(f.PROJECTION_SECONDS, "0x20", **_ORDERS),
+                series(f.PROJECTION_TROUBLES, "_x2 4+24x20", code="error", **_ORDERS),
+            ],
+            10,
+            _ORDERS,
+        ),
     ),
 )
 

@@ -55,6 +55,7 @@ RELAY_ERRORS: Final = _counter("cortex_relay_errors_total")
 RELAY_LOSSES: Final = _counter("cortex_relay_losses_total")
 PROJECTION_SECONDS: Final = _gauge("cortex_projection_lag_seconds")
 PROJECTION_PARKED: Final = _gauge("cortex_projection_parked")
+PROJECTION_TROUBLES: Final = _counter("cortex_projection_troubles_total")
 PROJECTED: Final = _counter("cortex_projection_events_total")
 
 # The gateway

@@ -95,7 +95,8 @@ def _orders() -> Section:
             ),
             Panel(
                 "Projection lag",
-                "Age of the oldest event that the list of orders does not have yet.",
+                "Age of the oldest event that the list of orders did not have after its last round that went well;"
+                " rounds that fail are in *Projected*.",
                 "s",
                 [Query(f.PROJECTION_SECONDS.over("max", ("projection",), us), "{{projection}}")],
                 width=8,
@@ -103,10 +104,16 @@ def _orders() -> Section:
             ),
             Panel(
                 "Projected",
-                "Events applied a second, and streams set aside (CortexProjectionStuck).",
+                "Events applied a second, rounds that failed, and streams set aside (CortexProjectionStuck).",
                 "cps",
                 [
                     Query(f.PROJECTED.rate(("projection", "stage"), us), "{{projection}} {{stage}}"),
+                    each(
+                        f.PROJECTION_TROUBLES.rate(("projection", "code"), us),
+                        "{{projection}} failed: {{code}}",
+                        "projection",
+                        "every round went well",
+                    ),
                     Query(f.PROJECTION_PARKED.over("max", ("projection",), us), "{{projection}} set aside"),
                 ],
                 width=8,

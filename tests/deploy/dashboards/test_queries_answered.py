@@ -36,6 +36,7 @@ UNSEEN = {  # what this work does not make happen: their own tests do
     "cortex_bus_gap_events_total",
     "cortex_bus_strains_total",
     "cortex_hub_orders_put_off_total",
+    "cortex_projection_troubles_total",
     "cortex_relay_errors_total",
     "cortex_retries_given_up_total",
     "cortex_timeouts_total",
