@@ -7,7 +7,8 @@ from typing import Any, Final
 import yaml
 
 from scripts.dashboards.alerting import Alert, Example
-from scripts.dashboards.alerts import ALERTS, RECORDINGS
+from scripts.dashboards.alerts import ALERTS
+from scripts.dashboards.alerts_of_traffic import RECORDINGS
 
 _MADE: Final = "# Made by `make dashboards` from scripts/dashboards/alerts.py; changes there.\n"
 

@@ -18,7 +18,8 @@ import pytest
 from cortex_cli.hub import redis_of
 from cortex_cli.state import State
 from cortex_core.testing import free_row
-from scripts.dashboards.alerts import ALERTS, RECORDINGS
+from scripts.dashboards.alerts import ALERTS
+from scripts.dashboards.alerts_of_traffic import RECORDINGS
 from scripts.dashboards.layout import Query
 from scripts.dashboards.services import all_boards
 

@@ -1,0 +1,113 @@
+"""The alerts about traffic: what callers are answered, how soon, and whether anybody is called at all. With the
+recordings that they read, which are dashboards' to read, too."""
+
+from typing import Final
+
+from scripts.dashboards import figures as f
+from scripts.dashboards.alerting import FAILED, NO_PROBES, WINDOW, Alert, Example, Recording, by, job_label, series
+
+QUICK, SLOW = "order|notification|analytics", "gateway|storage|compute"  # the latter carry files and images
+
+_OF_SERVICE: Final = ("job", *by("service"))  # `job`: so that a recording is chosen as a figure is
+_BY_SERVICE: Final = frozenset(_OF_SERVICE)
+RATE: Final = Recording(
+    "service:cortex_hub_http_requests:rate5m", f.REQUESTS.rate(_OF_SERVICE, NO_PROBES, WINDOW), _BY_SERVICE
+)
+ERRORS: Final = Recording(
+    "service:cortex_hub_http_errors:ratio_rate5m",
+    f"{f.REQUESTS.rate(_OF_SERVICE, FAILED, WINDOW)} / {RATE.where()}",
+    _BY_SERVICE,
+)
+P99: Final = Recording(
+    "service:cortex_hub_http_request_duration_seconds:p99_rate5m",
+    f.SECONDS.quantile(0.99, _OF_SERVICE, NO_PROBES, WINDOW),
+    _BY_SERVICE,
+)
+RECORDINGS: Final = (RATE, ERRORS, P99)
+
+_ORDERS: Final = {"service": "order", "method": "POST", "route": "/orders"}
+
+ERROR_RATE: Final = Alert(
+    "CortexErrorRateHigh",
+    [(f"{ERRORS.where()} > 0.05 and {RATE.where()} > 0.1", {})],
+    "5m",
+    "critical",
+    "{{ $value | humanizePercentage }} of the answers of {{ $labels.service }} are errors",
+    "More than one answer in twenty is a 5xx, at more than six requests a minute. At the gateway that includes what its"
+    " services fail at.",
+    "The panel *Errors by route* of the service's dashboard names the route; its lines at level `error` hold the trace"
+    " ids. Is it the gateway alone, look at *Circuit breakers* first: one service behind it is the reason.",
+    fires=Example(
+        [
+            series(f.REQUESTS, "0+60x30", status="201", **_ORDERS),
+            series(f.REQUESTS, "0+20x30", status="500", **_ORDERS),
+        ],
+        20,
+        {"service": "order", **job_label()},
+        "25%",
+    ),
+    silent=Example(
+        [series(f.REQUESTS, "0+60x30", status="201", **_ORDERS), series(f.REQUESTS, "0+2x30", status="500", **_ORDERS)],
+        20,
+    ),
+    also=(
+        Example(
+            [
+                series(f.REQUESTS, "0+20x30", status="500", namespace="prod", **_ORDERS),
+                series(f.REQUESTS, "0+6000x30", status="201", namespace="staging", **_ORDERS),
+            ],
+            20,
+            {"service": "order", "namespace": "prod", **job_label()},
+            "100%",
+        ),
+    ),
+)
+
+LATENCY: Final = Alert(
+    "CortexLatencyHigh",
+    [(f"{P99.where(service=QUICK)} > 1 or {P99.where(service=SLOW)} > 5", {})],
+    "10m",
+    "warning",
+    "One in a hundred requests to {{ $labels.service }} takes {{ $value | humanizeDuration }} or longer",
+    "The 99th percentile has been above a second for ten minutes (above five where files and images pass: gateway,"
+    " storage, compute).",
+    "Compare *p99 by route* with CPU and with the services called: a slow callee shows in both. Full CPU asks for more"
+    " replicas; a full pool of upstream connections shows as requests under way that do not fall.",
+    fires=Example(
+        [
+            series(f.SECONDS.bucket, "0+10x30", status="201", le="1.0", **_ORDERS),
+            series(f.SECONDS.bucket, "0+60x30", status="201", le="2.5", **_ORDERS),
+            series(f.SECONDS.bucket, "0+60x30", status="201", le="+Inf", **_ORDERS),
+        ],
+        25,
+        {"service": "order", **job_label()},
+        "2.482s",
+    ),
+    silent=Example(
+        [
+            series(f.SECONDS.bucket, "0+60x30", status="201", le="0.5", **_ORDERS),
+            series(f.SECONDS.bucket, "0+60x30", status="201", le="+Inf", **_ORDERS),
+        ],
+        25,
+    ),
+)
+
+CIRCUIT_OPEN: Final = Alert(
+    "CortexCircuitOpen",
+    [(f"max {f.CIRCUIT.by(by('service', 'name'))} (max_over_time({f.CIRCUIT.where()}[1m])) == 2", {})],
+    "2m",
+    "warning",
+    "The circuit of {{ $labels.service }} to {{ $labels.name }} stays open",
+    "Calls to the named callee are refused at once, because too many of them had failed; a probe a second or so asks"
+    " whether it is well again. Two minutes of that are no hiccup.",
+    "Look at the callee, not at the caller: is it down (CortexServiceDown), slow or answering 5xx? The circuit closes"
+    " by itself when a probe succeeds.",
+    fires=Example(
+        [series(f.CIRCUIT, "0x3 2 1 2 2 1 2 2 2", service="gateway", name="compute")],
+        9,
+        {"service": "gateway", "name": "compute"},
+    ),
+    silent=Example([series(f.CIRCUIT, "0x3 2 1 0x9", service="gateway", name="compute")], 9),
+)
+
+ALERTS_OF_TRAFFIC: Final = (ERROR_RATE, LATENCY, CIRCUIT_OPEN)
