@@ -53,6 +53,7 @@ class Alert:
     fires: Example
     silent: Example
     also: Sequence[Example] = ()  # further ones in which it fires
+    nor: Sequence[Example] = ()  # … and in which it does not
 
     @property
     def anchor(self) -> str:

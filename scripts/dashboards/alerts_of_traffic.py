@@ -26,6 +26,8 @@ P99: Final = Recording(
 RECORDINGS: Final = (RATE, ERRORS, P99)
 
 _ORDERS: Final = {"service": "order", "method": "POST", "route": "/orders"}
+_FILES: Final = {"service": "storage", "method": "POST", "route": "/files"}
+_EVERY_FOURTH: Final = " ".join(f"{number}x3" for number in range(10))
 
 ERROR_RATE: Final = Alert(
     "CortexErrorRateHigh",
@@ -65,16 +67,18 @@ ERROR_RATE: Final = Alert(
 
 LATENCY: Final = Alert(
     "CortexLatencyHigh",
-    [(f"{P99.where(service=QUICK)} > 1 or {P99.where(service=SLOW)} > 5", {})],
+    [(f"({P99.where(service=QUICK)} > 1 or {P99.where(service=SLOW)} > 5) and {RATE.where()} > 0.3", {})],
     "10m",
     "warning",
     "One in a hundred requests to {{ $labels.service }} takes {{ $value | humanizeDuration }} or longer",
     "The 99th percentile has been above a second for ten minutes (above five where files and images pass: gateway,"
-    " storage, compute).",
+    " storage, compute), at more than eighteen requests a minute: of fewer than a hundred within the five minutes looked at,"
+    " the slowest alone would be that percentile.",
     "Compare *p99 by route* with CPU and with the services called: a slow callee shows in both. Full CPU asks for more"
     " replicas; a full pool of upstream connections shows as requests under way that do not fall.",
     fires=Example(
         [
+            series(f.REQUESTS, "0+60x30", status="201", **_ORDERS),
             series(f.SECONDS.bucket, "0+10x30", status="201", le="1.0", **_ORDERS),
             series(f.SECONDS.bucket, "0+60x30", status="201", le="2.5", **_ORDERS),
             series(f.SECONDS.bucket, "0+60x30", status="201", le="+Inf", **_ORDERS),
@@ -85,29 +89,77 @@ LATENCY: Final = Alert(
     ),
     silent=Example(
         [
+            series(f.REQUESTS, "0+60x30", status="201", **_ORDERS),
             series(f.SECONDS.bucket, "0+60x30", status="201", le="0.5", **_ORDERS),
             series(f.SECONDS.bucket, "0+60x30", status="201", le="+Inf", **_ORDERS),
         ],
         25,
     ),
+    nor=(
+        Example(  # one upload on a slow line every four minutes
+            [
+                series(f.REQUESTS, _EVERY_FOURTH, status="201", **_FILES),
+                series(f.SECONDS.bucket, "0x40", status="201", le="5.0", **_FILES),
+                series(f.SECONDS.bucket, _EVERY_FOURTH, status="201", le="10.0", **_FILES),
+                series(f.SECONDS.bucket, _EVERY_FOURTH, status="201", le="+Inf", **_FILES),
+            ],
+            30,
+        ),
+    ),
 )
 
+_COMPUTE: Final = {"service": "gateway", "name": "compute"}
+_CALLEE: Final = by("service", "name")
+_OPEN: Final = f"max {f.CIRCUIT.by(_CALLEE)} (max_over_time({f.CIRCUIT.where()}[1m]))"
+_REFUSED: Final = f.CIRCUIT_REJECTIONS.increase(_CALLEE, window="2m")
+_REOPENED: Final = f.CIRCUIT_CHANGES.increase(_CALLEE, {"state": "open"}, "2m")
 CIRCUIT_OPEN: Final = Alert(
     "CortexCircuitOpen",
-    [(f"max {f.CIRCUIT.by(by('service', 'name'))} (max_over_time({f.CIRCUIT.where()}[1m])) == 2", {})],
-    "2m",
+    [(f"{_OPEN} == 2 and ({_REFUSED} > 0 or {_REOPENED} > 0)", {})],
+    "3m",  # longer than what is looked at: one burst of calls, and nobody after it, is no news
     "warning",
     "The circuit of {{ $labels.service }} to {{ $labels.name }} stays open",
-    "Calls to the named callee are refused at once, because too many of them had failed; a probe a second or so asks"
-    " whether it is well again. Two minutes of that are no hiccup.",
+    "Calls to the named callee are refused at once, because too many of them had failed; about once a second one of"
+    " them is let through to see whether it is well again. Three minutes of that are no hiccup.",
     "Look at the callee, not at the caller: is it down (CortexServiceDown), slow or answering 5xx? The circuit closes"
-    " by itself when a probe succeeds.",
+    " by itself when a call that was let through succeeds. Without calls nobody finds out: it stays open on the boards,"
+    " refuses nobody, and the alert is silent.",
     fires=Example(
-        [series(f.CIRCUIT, "0x3 2 1 2 2 1 2 2 2", service="gateway", name="compute")],
+        [
+            series(f.CIRCUIT, "0x3 2 1 2 2 1 2 2 2", **_COMPUTE),
+            series(f.CIRCUIT_REJECTIONS, "_x4 40+40x6", **_COMPUTE),
+        ],
         9,
-        {"service": "gateway", "name": "compute"},
+        _COMPUTE,
     ),
-    silent=Example([series(f.CIRCUIT, "0x3 2 1 0x9", service="gateway", name="compute")], 9),
+    silent=Example(
+        [
+            series(f.CIRCUIT, "0x3 2 1 0x9", **_COMPUTE),
+            series(f.CIRCUIT_REJECTIONS, "0x3 40x9", **_COMPUTE),
+        ],
+        9,
+    ),
+    also=(
+        Example(  # so few callers that each is a probe
+            [
+                series(f.CIRCUIT, "0x3 2x20", **_COMPUTE),
+                series(f.CIRCUIT_CHANGES, "_x4 1+1x20", state="open", cause="probes-failed", **_COMPUTE),
+            ],
+            12,
+            _COMPUTE,
+        ),
+    ),
+    nor=tuple(
+        Example(  # nobody has called since, and so nobody knows that it is well again
+            [
+                series(f.CIRCUIT, "0x3 2x40", **_COMPUTE),
+                series(f.CIRCUIT_REJECTIONS, "0x3 40x40", **_COMPUTE),
+                series(f.CIRCUIT_CHANGES, "0x3 1x40", state="open", cause="failure-rate", **_COMPUTE),
+            ],
+            minute,
+        )
+        for minute in (6, 7, 8, 30)
+    ),
 )
 
 ALERTS_OF_TRAFFIC: Final = (ERROR_RATE, LATENCY, CIRCUIT_OPEN)

@@ -31,6 +31,7 @@ AUTH_FAILURES: Final = _counter("cortex_auth_failures_total")
 
 # Resilience
 CIRCUIT: Final = _gauge("cortex_circuit_breaker_state")
+CIRCUIT_CHANGES: Final = _counter("cortex_circuit_breaker_changes_total")
 CIRCUIT_REJECTIONS: Final = _counter("cortex_circuit_breaker_rejections_total")
 RETRIES: Final = _counter("cortex_retries_total")
 GIVEN_UP: Final = _counter("cortex_retries_given_up_total")

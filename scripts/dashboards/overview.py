@@ -86,7 +86,7 @@ def _now() -> list[Panel]:
         figure("Active orders", "Created and not ended.", "none", Query(f.ACTIVE_ORDERS.over("max"), "active")),
         figure(
             "Circuits open",
-            "Callees that are refused at once, or are being probed.",
+            "Callees that are refused at once, or are being probed. One that nobody has called since stays here.",
             "none",
             total(f"count({f.CIRCUIT.over('max', ('service', 'name'))} > 0)", "open", "every circuit is closed"),
             (1, "red"),

@@ -26,7 +26,10 @@ def unit_tests() -> str:
     tests = [
         _unit_test(alert, example, fires=fires)
         for alert in ALERTS
-        for example, fires in (*((each, True) for each in (alert.fires, *alert.also)), (alert.silent, False))
+        for example, fires in (
+            *((each, True) for each in (alert.fires, *alert.also)),
+            *((each, False) for each in (alert.silent, *alert.nor)),
+        )
     ]
     return _MADE + _yaml({"rule_files": ["../rules/cortex.yml"], "evaluation_interval": "1m", "tests": tests})
 

@@ -54,7 +54,8 @@ def traffic(service: str) -> Section:
             ),
             _now(
                 "Circuits open",
-                "Callees of this service that are refused, or being probed.",
+                "Callees of this service that are refused, or being probed. One that nobody has called since stays"
+                " here.",
                 "none",
                 total(f"count({f.CIRCUIT.over('max', ('name',), of(service))} > 0)", "open", "every circuit is closed"),
                 (1, "red"),
