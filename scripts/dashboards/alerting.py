@@ -11,6 +11,7 @@ RUNBOOK: Final = "docs/deploy/alerts.md"
 WINDOW: Final = "5m"  # of the rates that alerts look at
 NO_PROBES: Final[Matchers] = {"route": "!~/health.*|/metrics"}
 FAILED: Final[Matchers] = {**NO_PROBES, "status": "~5.."}
+LEFT: Final[Matchers] = {**NO_PROBES, "status": "499"}  # the caller went before an answer began: nginx's number
 EXAMPLE: Final = "10.0.0.7:3000"  # the instance in unit tests
 
 

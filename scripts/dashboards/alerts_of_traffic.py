@@ -4,7 +4,18 @@ recordings that they read, which are dashboards' to read, too."""
 from typing import Final
 
 from scripts.dashboards import figures as f
-from scripts.dashboards.alerting import FAILED, NO_PROBES, WINDOW, Alert, Example, Recording, by, job_label, series
+from scripts.dashboards.alerting import (
+    FAILED,
+    LEFT,
+    NO_PROBES,
+    WINDOW,
+    Alert,
+    Example,
+    Recording,
+    by,
+    job_label,
+    series,
+)
 
 QUICK, SLOW = "order|notification|analytics", "gateway|storage|compute"  # the latter carry files and images
 
@@ -23,7 +34,12 @@ P99: Final = Recording(
     f.SECONDS.quantile(0.99, _OF_SERVICE, NO_PROBES, WINDOW),
     _BY_SERVICE,
 )
-RECORDINGS: Final = (RATE, ERRORS, P99)
+GIVEN_UP: Final = Recording(
+    "service:cortex_hub_http_given_up:ratio_rate5m",
+    f"{f.REQUESTS.rate(_OF_SERVICE, LEFT, WINDOW)} / {RATE.where()}",
+    _BY_SERVICE,
+)
+RECORDINGS: Final = (RATE, ERRORS, GIVEN_UP, P99)
 
 _ORDERS: Final = {"service": "order", "method": "POST", "route": "/orders"}
 _FILES: Final = {"service": "storage", "method": "POST", "route": "/files"}
@@ -36,7 +52,7 @@ ERROR_RATE: Final = Alert(
     "critical",
     "{{ $value | humanizePercentage }} of the answers of {{ $labels.service }} are errors",
     "More than one answer in twenty is a 5xx, at more than six requests a minute. At the gateway that includes what its"
-    " services fail at.",
+    " services fail at; not whom they kept waiting until he left, which is CortexCallersGiveUp.",
     "The panel *Errors by route* of the service's dashboard names the route; its lines at level `error` hold the trace"
     " ids. Is it the gateway alone, look at *Circuit breakers* first: one service behind it is the reason.",
     fires=Example(
@@ -65,6 +81,35 @@ ERROR_RATE: Final = Alert(
     ),
 )
 
+_EDGE: Final = {"service": "gateway", "method": "GET", "route": "/api/orders"}
+CALLERS_GIVE_UP: Final = Alert(
+    "CortexCallersGiveUp",
+    [(f"{GIVEN_UP.where(service='gateway')} > 0.2 and {RATE.where(service='gateway')} > 0.1", {})],
+    "5m",
+    "critical",
+    "{{ $value | humanizePercentage }} of the gateway's callers leave before they are answered",
+    "More than one request in five ended with its caller's going before an answer began (status 499, which no caller"
+    " sees), at more than six requests a minute. A service hangs, and those who ask have less patience than the"
+    " gateway: nobody knows how they would have been answered, so that this is in no error rate and opens no circuit.",
+    "*Refusals* of the gateway's board has the 499s, *Under way to services* the service that is kept waiting for, and"
+    " *p99 by route* the route. Look there for what it waits for itself: a lock, a full pool, its database. Where every"
+    " service is well it is the callers: one with a timeout of milliseconds, or a page that asks and is left.",
+    fires=Example(
+        [
+            series(f.REQUESTS, "0+20x30", status="499", **_EDGE),
+            series(f.REQUESTS, "0+20x30", status="200", **_EDGE),
+        ],
+        20,
+        {"service": "gateway", **job_label()},
+        "50%",
+    ),
+    silent=Example(
+        [series(f.REQUESTS, "0+5x30", status="499", **_EDGE), series(f.REQUESTS, "0+60x30", status="200", **_EDGE)],
+        20,
+    ),
+    nor=(Example([series(f.REQUESTS, "0+2x30", status="499", **_EDGE)], 20),),
+)
+
 LATENCY: Final = Alert(
     "CortexLatencyHigh",
     [(f"({P99.where(service=QUICK)} > 1 or {P99.where(service=SLOW)} > 5) and {RATE.where()} > 0.3", {})],
@@ -72,8 +117,8 @@ LATENCY: Final = Alert(
     "warning",
     "One in a hundred requests to {{ $labels.service }} takes {{ $value | humanizeDuration }} or longer",
     "The 99th percentile has been above a second for ten minutes (above five where files and images pass: gateway,"
-    " storage, compute), at more than eighteen requests a minute: of fewer than a hundred within the five minutes looked at,"
-    " the slowest alone would be that percentile.",
+    " storage, compute), at more than eighteen requests a minute: of fewer than a hundred within the five minutes that"
+    " are looked at, the slowest alone would be that percentile.",
     "Compare *p99 by route* with CPU and with the services called: a slow callee shows in both. Full CPU asks for more"
     " replicas; a full pool of upstream connections shows as requests under way that do not fall.",
     fires=Example(
@@ -162,4 +207,4 @@ CIRCUIT_OPEN: Final = Alert(
     ),
 )
 
-ALERTS_OF_TRAFFIC: Final = (ERROR_RATE, LATENCY, CIRCUIT_OPEN)
+ALERTS_OF_TRAFFIC: Final = (ERROR_RATE, CALLERS_GIVE_UP, LATENCY, CIRCUIT_OPEN)

@@ -3,8 +3,9 @@
 from typing import Final
 
 from scripts.dashboards import figures as f
-from scripts.dashboards.alerting import FAILED, NO_PROBES
+from scripts.dashboards.alerting import FAILED, LEFT, NO_PROBES
 from scripts.dashboards.layout import Board, Panel, Query, Section, each, total
+from scripts.dashboards.promql import Matchers
 
 _OF: Final = {"service": "~$service"}
 _ALL: Final = {**NO_PROBES, **_OF}
@@ -29,8 +30,8 @@ def overview() -> Board:
     )
 
 
-def _ratio() -> str:
-    return f"{f.REQUESTS.rate((), {**FAILED, **_EDGE})} / {f.REQUESTS.rate((), {**NO_PROBES, **_EDGE})}"
+def _share(of: Matchers) -> str:
+    return f"{f.REQUESTS.rate((), {**of, **_EDGE})} / {f.REQUESTS.rate((), {**NO_PROBES, **_EDGE})}"
 
 
 def _now() -> list[Panel]:
@@ -70,7 +71,7 @@ def _now() -> list[Panel]:
             "Errors",
             "Share of the gateway's answers with status 5xx.",
             "percentunit",
-            total(f"({_ratio()}) >= 0", "errors", "0/0 while nobody asks, and no 5xx yet"),
+            total(f"({_share(FAILED)}) >= 0", "errors", "0/0 while nobody asks, and no 5xx yet"),
             (0.01, "orange"),
             (0.05, "red"),
             decimals=2,
@@ -117,8 +118,9 @@ def _traffic() -> list[Panel]:
         ),
         Panel(
             "Error rate",
-            "Share of answers with status 5xx. The dashed lines are where somebody should look, and where somebody is"
-            " woken (CortexErrorRateHigh).",
+            "Share of answers with status 5xx; and of the gateway's callers who left before an answer began"
+            " (CortexCallersGiveUp). The dashed lines are where somebody should look, and where somebody is woken"
+            " (CortexErrorRateHigh).",
             "percentunit",
             [
                 each(
@@ -126,7 +128,8 @@ def _traffic() -> list[Panel]:
                     "{{service}}",
                     "service",
                     "no service has answered 5xx",
-                )
+                ),
+                total(f"({_share(LEFT)}) >= 0", "gateway: callers left"),
             ],
             steps=[(0.01, "orange"), (0.05, "red")],
             to_service=True,

@@ -91,8 +91,8 @@ def traffic(service: str) -> Section:
             ),
             Panel(
                 "Refusals",
-                "Answers with status 4xx a second, and what the server's guards refused before any application: bad"
-                " requests, sockets that said nothing for too long.",
+                "Answers with status 4xx a second (499: the caller left before one began), and what the server's guards"
+                " refused before any application: bad requests, sockets that said nothing for too long.",
                 "reqps",
                 [
                     each(

@@ -91,6 +91,14 @@ class Work:
             await _ask(http, "GET", f"{self.url(service)}/nowhere")
         async with http.get("/api/orders", headers={"Authorization": "Bearer nobody"}):
             pass
+        await self._upload_and_leave()
+
+    async def _upload_and_leave(self) -> None:
+        host, _, port = self.url("gateway").removeprefix("http://").partition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /api/storage/files HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nbegun")
+        await writer.drain()
+        writer.close()
 
     async def _no_http(self, service: str) -> None:
         host, _, port = self.url(service).removeprefix("http://").partition(":")
