@@ -5,7 +5,7 @@ from typing import Final
 from scripts.dashboards import figures as f
 from scripts.dashboards.alerting import FAILED, LEFT, NO_PROBES
 from scripts.dashboards.layout import Board, Panel, Query, Section, each, total
-from scripts.dashboards.promql import Matchers
+from scripts.dashboards.promql import Gauge, Matchers
 
 _OF: Final = {"service": "~$service"}
 _ALL: Final = {**NO_PROBES, **_OF}
@@ -30,6 +30,11 @@ def overview() -> Board:
     )
 
 
+def _everywhere(figure: Gauge) -> str:
+    """How many services have it at 1 in some replica of each hub."""
+    return f"count(min by (service) ({figure.over('max', ('namespace', 'service'))}) == 1)"
+
+
 def _share(of: Matchers) -> str:
     return f"{f.REQUESTS.rate((), {**of, **_EDGE})} / {f.REQUESTS.rate((), {**NO_PROBES, **_EDGE})}"
 
@@ -43,9 +48,9 @@ def _now() -> list[Panel]:
     return [
         Panel(
             "Services up",
-            "Services of which at least one replica answers; six is all.",
+            "Services of which at least one replica answers, in every namespace that is chosen; six is all.",
             "none",
-            [Query(f"count(max by (service) ({f.UP.where()}) == 1)", "up", "vector(0)")],
+            [Query(_everywhere(f.UP), "up", "vector(0)")],
             "stat",
             3,
             4,
@@ -53,9 +58,10 @@ def _now() -> list[Panel]:
         ),
         Panel(
             "Services ready",
-            "Services of which at least one replica takes work (CortexServiceNotReady); six is all.",
+            "Services of which at least one replica takes work (CortexServiceNotReady), in every namespace that is"
+            " chosen; six is all.",
             "none",
-            [Query(f"count(max by (service) ({f.READY.where()}) == 1)", "ready", "vector(0)")],
+            [Query(_everywhere(f.READY), "ready", "vector(0)")],
             "stat",
             3,
             4,
@@ -84,19 +90,23 @@ def _now() -> list[Panel]:
             (1, "orange"),
             (5, "red"),
         ),
-        figure("Active orders", "Created and not ended.", "none", Query(f.ACTIVE_ORDERS.over("max"), "active")),
+        figure("Active orders", "Created and not ended.", "none", Query(f.ACTIVE_ORDERS.alike(), "active")),
         figure(
             "Circuits open",
             "Callees that are refused at once, or are being probed. One that nobody has called since stays here.",
             "none",
-            total(f"count({f.CIRCUIT.over('max', ('service', 'name'))} > 0)", "open", "every circuit is closed"),
+            total(
+                f"count({f.CIRCUIT.over('max', ('namespace', 'service', 'name'))} > 0)",
+                "open",
+                "every circuit is closed",
+            ),
             (1, "red"),
         ),
         figure(
             "Dead letters",
             "Events that a group could not take.",
             "none",
-            Query(f"sum({f.DEAD_LETTERS.over('max', ('group',))})", "waiting"),
+            Query(f"sum({f.DEAD_LETTERS.over('max', ('namespace', 'group'))})", "waiting"),
             (1, "red"),
         ),
     ]
@@ -152,13 +162,12 @@ def _traffic() -> list[Panel]:
 
 
 def _orders() -> list[Panel]:
-    ended = f"max by (outcome) (rate({f.ORDERS_ENDED.where()}[$__rate_interval]))"
     return [
         Panel(
             "Active orders",
             "Created and neither completed, failed nor cancelled. Every replica of analytics tells the same figure.",
             "none",
-            [Query(f.ACTIVE_ORDERS.over("max"), "active")],
+            [Query(f.ACTIVE_ORDERS.alike(), "active")],
             width=8,
         ),
         Panel(
@@ -166,8 +175,8 @@ def _orders() -> list[Panel]:
             "A second, by outcome. Created above ended for long: active orders pile up.",
             "cps",
             [
-                Query(f"max(rate({f.ORDERS_CREATED.where()}[$__rate_interval]))", "created"),
-                Query(ended, "{{outcome}}"),
+                Query(f.ORDERS_CREATED.alike(), "created"),
+                Query(f.ORDERS_ENDED.alike(("outcome",)), "{{outcome}}"),
             ],
             width=8,
         ),

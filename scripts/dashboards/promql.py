@@ -61,6 +61,11 @@ class Gauge(Figure):
         """`how` is sum, max …: over replicas, at least."""
         return f"{how} {self.by(by)} ({self.where(where)})" if by else f"{how}({self.where(where)})"
 
+    def alike(self, by: Sequence[str] = (), where: Matchers = NONE) -> str:
+        """Of a figure that all replicas tell alike: each hub's once, and the hubs' added up."""
+        once = self.over("max", ("namespace", *by), where)
+        return f"sum {self.by(by)} ({once})" if by else f"sum({once})"
+
 
 @dataclass(frozen=True, slots=True)
 class Counter(Figure):
@@ -70,6 +75,11 @@ class Counter(Figure):
         """A second."""
         inner = f"rate({self.where(where)}[{window}])"
         return f"sum {self.by(by)} ({inner})" if by else f"sum({inner})"
+
+    def alike(self, by: Sequence[str] = (), where: Matchers = NONE) -> str:
+        """A second, of a figure that all replicas tell alike: each hub's once, and the hubs' added up."""
+        once = f"max {self.by(('namespace', *by))} (rate({self.where(where)}[{RATE_WINDOW}]))"
+        return f"sum {self.by(by)} ({once})" if by else f"sum({once})"
 
     def increase(self, by: Sequence[str] = (), where: Matchers = NONE, window: str = RATE_WINDOW) -> str:
         """Within `window`."""

@@ -57,7 +57,11 @@ def traffic(service: str) -> Section:
                 "Callees of this service that are refused, or being probed. One that nobody has called since stays"
                 " here.",
                 "none",
-                total(f"count({f.CIRCUIT.over('max', ('name',), of(service))} > 0)", "open", "every circuit is closed"),
+                total(
+                    f"count({f.CIRCUIT.over('max', ('namespace', 'name'), of(service))} > 0)",
+                    "open",
+                    "every circuit is closed",
+                ),
                 (1, "red"),
             ),
             Panel(
@@ -204,7 +208,7 @@ def relay(service: str) -> Section:
                 "Waiting for the bus",
                 "Messages that the relay has not published yet.",
                 "none",
-                [Query(f.OUTBOX_PENDING.over("max", (), of(service)), "messages")],
+                [Query(f.OUTBOX_PENDING.alike((), of(service)), "messages")],
                 width=8,
             ),
             Panel(

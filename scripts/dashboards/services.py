@@ -114,7 +114,7 @@ def _orders() -> Section:
                         "projection",
                         "every round went well",
                     ),
-                    Query(f.PROJECTION_PARKED.over("max", ("projection",), us), "{{projection}} set aside"),
+                    Query(f.PROJECTION_PARKED.alike(("projection",), us), "{{projection}} set aside"),
                 ],
                 width=8,
             ),
@@ -147,7 +147,7 @@ def _sockets() -> Section:
 def _figures() -> Section:
     us = of("analytics")
     group = {"service": "analytics", "group": "analytics"}
-    took = f.PROCESSING.bucket.where(us)  # `max`: all replicas tell the same totals
+    took = f.PROCESSING.bucket.alike(("le",), us)
     return Section(
         "Orders as told by events",
         [
@@ -155,27 +155,21 @@ def _figures() -> Section:
                 "Active orders",
                 "Created and not ended. Every replica tells the same.",
                 "none",
-                [Query(f.ACTIVE_ORDERS.over("max", (), us), "active")],
+                [Query(f.ACTIVE_ORDERS.alike((), us), "active")],
                 width=8,
             ),
             Panel(
                 "Ended",
                 "A second, by outcome.",
                 "cps",
-                [Query(f"max by (outcome) (rate({f.ORDERS_ENDED.where(us)}[$__rate_interval]))", "{{outcome}}")],
+                [Query(f.ORDERS_ENDED.alike(("outcome",), us), "{{outcome}}")],
                 width=8,
             ),
             Panel(
                 "Processing time",
                 "Half, 95 and 99 of a hundred completed orders took no longer.",
                 "s",
-                [
-                    Query(
-                        f"histogram_quantile({part}, max by (le) (rate({took}[$__rate_interval])))",
-                        f"p{round(part * 100)}",
-                    )
-                    for part in (0.5, 0.95, 0.99)
-                ],
+                [Query(f"histogram_quantile({part}, {took})", f"p{round(part * 100)}") for part in (0.5, 0.95, 0.99)],
                 width=8,
             ),
             Panel(
@@ -190,14 +184,14 @@ def _figures() -> Section:
                 "Entries behind",
                 "Events that analytics has not acknowledged.",
                 "none",
-                [Query(f.LAG_ENTRIES.over("max", ("topic",), group), "{{topic}}")],
+                [Query(f.LAG_ENTRIES.alike(("topic",), group), "{{topic}}")],
                 width=8,
             ),
             Panel(
                 "Dead letters",
                 "Events that analytics could not take (CortexDeadLetters).",
                 "none",
-                [Query(f.DEAD_LETTERS.over("max", ("group",), group), "{{group}}")],
+                [Query(f.DEAD_LETTERS.alike(("group",), group), "{{group}}")],
                 width=8,
                 steps=[(1, "red")],
             ),
