@@ -1,7 +1,7 @@
 """`make observe`: a Prometheus beside the hub that `make up` runs, until Ctrl-C. It scrapes every service, and has the
-alert rules.
+alert rules: all but those that miss a service which this hub was started without.
 
-Owns `observe/` in the hub's state: its configuration and its figures, a day of them. Takes Debian's package or any
+Owns `observe/` in the hub's state: its configuration, rules and figures, a day of them. Takes Debian's package or any
 `prometheus` on the PATH, 2.42 or newer; downloads nothing. Where Grafana is at hand, docs/deploy/observability.md says
 how to point it here.
 """
@@ -15,9 +15,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+import yaml
 
 from cortex_cli.refusal import Refusal, answered
 from cortex_cli.state import State
@@ -37,6 +39,14 @@ def configuration(targets: Mapping[str, str], rules: Path, interval: str) -> str
         "rule_files": [str(rules / "*.yml")],
         "scrape_configs": [{"job_name": "cortex-hub", "honor_labels": True, "static_configs": scraped}],
     }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def rules_for(services: Collection[str]) -> str:
+    """The rules of the hub, without those that are about another service."""
+    document = yaml.safe_load((RULES / "cortex.yml").read_text(encoding="utf-8"))
+    for group in document["groups"]:
+        group["rules"] = [rule for rule in group["rules"] if rule.get("labels", {}).get("service") in {None, *services}]
     return json.dumps(document, indent=1) + "\n"
 
 
@@ -66,7 +76,10 @@ def run(state: State, port: int, interval: str) -> int:
     folder = state.folder / "observe"
     folder.mkdir(mode=0o700, exist_ok=True)
     targets, told = _targets(state)
-    (folder / "prometheus.yml").write_text(configuration(targets, RULES, interval), encoding="utf-8")
+    rules = folder / "rules"
+    rules.mkdir(exist_ok=True)
+    (rules / "cortex.yml").write_text(rules_for(targets), encoding="utf-8")
+    (folder / "prometheus.yml").write_text(configuration(targets, rules, interval), encoding="utf-8")
     with subprocess.Popen(command(program, folder, port)) as prometheus:
         signal.signal(signal.SIGTERM, lambda *_: prometheus.terminate())
         try:
@@ -82,12 +95,15 @@ def run(state: State, port: int, interval: str) -> int:
 
 def _targets(state: State) -> tuple[dict[str, str], str]:
     """Where the hub listens, or would; and a sentence about it."""
-    record = state.running()
+    record, known = state.running(), read_topology().services
     if record is None:
         told = "No hub runs: its services are scraped as soon as `make up` has started them."
-        return {each.name: f"{HOST}:{each.port}" for each in read_topology().services}, told
+        return {each.name: f"{HOST}:{each.port}" for each in known}, told
     services = {member.name: member.url for member in record.members if member.kind == "service"}
-    return {name: url.partition("//")[2] for name, url in services.items()}, f"It scrapes {', '.join(services)}."
+    absent = sorted({each.name for each in known} - services.keys())
+    without = f", and has no rules for {', '.join(absent)}" if absent else ""
+    addresses = {name: url.partition("//")[2] for name, url in services.items()}
+    return addresses, f"It scrapes {', '.join(services)}{without}."
 
 
 def _must_be_free(port: int) -> None:
