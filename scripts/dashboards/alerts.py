@@ -109,17 +109,31 @@ REPLICA_NOT_READY: Final = Alert(
 
 RESTARTING: Final = Alert(
     "CortexRestarting",
-    [(f"changes({f.STARTED.where()}[15m]) > 2", {})],
+    [(f"changes({f.STARTED.where()}[15m]) > 2 or increase({f.WORKER_DEATHS.where()}[15m]) > 2.5", {})],
     "0m",
     "warning",
-    "{{ $labels.service }} at {{ $labels.instance }} has started anew more than twice within 15 minutes",
-    "The process ends and is started again. Requests in progress fail each time. Only starts that live to be scraped"
-    " (15 s) are seen: what ends at once is CortexServiceDown or CortexReplicaDown, and `CrashLoopBackOff` on"
-    " Kubernetes.",
+    "{{ $labels.service }} at {{ $labels.instance }} has started anew, or lost a worker, more than twice within 15"
+    " minutes",
+    "The process, or with `--workers` one of several, ends and is started again. Requests in progress fail each time."
+    " Only starts that live to be scraped (15 s) are seen: what ends at once is CortexServiceDown or CortexReplicaDown,"
+    " and `CrashLoopBackOff` on Kubernetes.",
     "The line before each end names the reason: a setting (exit status 78), something it needs (69), memory (137 is"
     " SIGKILL: raise the limit or find what fills it).",
     fires=Example([series(f.STARTED, "100x3 200x3 300x3 400x5", service="order")], 14, _HERE),
-    silent=Example([series(f.STARTED, "100x6 200x9", service="order")], 14),
+    silent=Example(
+        [series(f.STARTED, "100x6 200x9", service="order"), series(f.WORKER_DEATHS, "0x6 1x3 2x9", service="order")],
+        14,
+    ),
+    also=(
+        Example(
+            [
+                series(f.STARTED, "100x20", service="order"),
+                series(f.WORKER_DEATHS, "0x3 1x3 2x3 3x9", service="order"),
+            ],
+            14,
+            _HERE,
+        ),
+    ),
 )
 
 LIMIT_ALONE: Final = Alert(
@@ -141,7 +155,8 @@ DESCRIPTORS: Final = Alert(
     "5m",
     "warning",
     "{{ $labels.service }} at {{ $labels.instance }} has {{ $value | humanizePercentage }} of its descriptors open",
-    "Each connection is a descriptor. At the limit new ones are refused.",
+    "Each connection is a descriptor. At the limit new ones are refused. With `--workers` the figures are those of the"
+    " process that is nearest to its limit.",
     "Many sockets: more replicas, or a higher limit (`ulimits.nofile` in Compose). A figure that only grows under even"
     " load is a leak: restart the replica, and keep its log.",
     fires=Example(

@@ -17,7 +17,7 @@ from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from scripts.dashboards.figures import STARTED, UP
+from scripts.dashboards.figures import STARTED, UP, WORKER_DEATHS
 from scripts.dashboards.layout import COLUMNS, Board, Panel, Place, placed
 from scripts.dashboards.promql import of_the_chosen_namespaces
 
@@ -176,7 +176,8 @@ def _links(board: Board) -> list[Any]:
 
 
 def _starts(board: Board) -> Any:
-    """Deployments and restarts: a process that is younger than a minute."""
+    """Deployments and restarts: a service that is younger than a minute, or has just lost a worker."""
     of = {"service": board.service} if board.service is not None else {"service": "~$service"}
     query = boards.AnnotationQuery().name("Starts and deployments").datasource(PROMETHEUS).enable(True)
-    return query.icon_color("purple").expr(f"(time() - {of_the_chosen_namespaces(STARTED.where(of))}) < 60")
+    young = f"(time() - {STARTED.where(of)}) < 60 or changes({WORKER_DEATHS.where(of)}[1m]) > 0"
+    return query.icon_color("purple").expr(of_the_chosen_namespaces(young))

@@ -48,7 +48,7 @@ def traffic(service: str) -> Section:
             ),
             _now(
                 "Running for",
-                "Since its youngest process started.",
+                "Since its youngest replica started.",
                 "dtdurations",
                 Query(f"time() - max({f.STARTED.where(of(service))})", "youngest"),
             ),
@@ -240,7 +240,7 @@ def processes(service: str) -> Section:
         [
             Panel(
                 "Memory",
-                "Resident memory of each replica, its workers together.",
+                "Resident memory of each replica, all its processes together.",
                 "bytes",
                 [Query(f.MEMORY.over("sum", ("instance",), of(service)), "{{instance}}")],
                 width=8,
@@ -254,7 +254,8 @@ def processes(service: str) -> Section:
             ),
             Panel(
                 "Open descriptors",
-                "Sockets and files, as a share of what the process may have (CortexDescriptorsShort).",
+                "Sockets and files, as a share of what a process may have: of several workers, the one with the largest"
+                " (CortexDescriptorsShort).",
                 "percentunit",
                 [Query(f"{f.OPEN_FDS.where(of(service))} / {f.MAX_FDS.where(of(service))}", "{{instance}}")],
                 width=8,

@@ -48,6 +48,33 @@ def test_a_worker_that_dies_is_started_anew_and_nobody_else_notices(two: Service
     assert '"a worker died"' in out
 
 
+def test_the_time_that_a_dead_worker_used_stays_used_and_its_death_is_counted(two: Service) -> None:
+    """A counter that falls is one that began anew: Prometheus would add all that the others have used, once more."""
+    before = two.figure("process_cpu_seconds_total")
+    started = two.figure("process_start_time_seconds")
+    victim = min(two.workers())
+
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: victim not in two.workers(), "its end")
+
+    used = [before, *(two.figure("process_cpu_seconds_total") for _ in range(20))]
+    assert used == sorted(used)
+    assert two.figure("process_start_time_seconds") == started
+    until(lambda: two.ready_workers() == 2, "a successor")
+    assert two.figure("cortex_worker_deaths_total") == 1
+
+
+def test_a_worker_that_is_replaced_is_no_death(two: Service) -> None:
+    before = two.workers()
+    used = two.figure("process_cpu_seconds_total")
+
+    two.process.send_signal(signal.SIGHUP)
+    until(lambda: len(two.workers()) == 2 and not before & two.workers(), "two new ones")
+
+    assert two.figure("cortex_worker_deaths_total") == 0
+    assert two.figure("process_cpu_seconds_total") > used
+
+
 def test_a_parent_that_is_killed_takes_its_workers_along(two: Service) -> None:
     pids = two.workers()
 

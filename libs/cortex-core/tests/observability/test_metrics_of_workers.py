@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+
+from cortex_core.observability.metrics_of_workers import count_death, found_metrics, leave_metrics
 
 WORKER = """
 import sys
@@ -94,8 +97,6 @@ def test_what_a_dead_worker_counted_has_happened_and_what_it_had_open_is_gone(fo
 
 
 def test_a_place_that_is_free_has_nothing_open(folder: Path) -> None:
-    from cortex_core.observability.metrics_of_workers import leave_metrics
-
     Worker(folder, 0, requests=3, connections=5).end()
     leave_metrics(folder, 0)
     other = Worker(folder, 1, connections=2)
@@ -120,6 +121,43 @@ def test_files_are_no_more_than_places(folder: Path) -> None:
     assert len(list(folder.iterdir())) == len({path.name for path in folder.iterdir()}) == 5  # a kind each, and the pid
 
 
+def test_descriptors_are_those_of_the_process_nearest_to_its_limit(folder: Path) -> None:
+    """Each has a limit of its own: a sum of what is open has nothing to be compared with."""
+    first, second = Worker(folder, 0), Worker(folder, 1)
+    most = max(psutil.Process(worker.process.pid).num_fds() for worker in (first, second))
+
+    assert float(second.told["process_open_fds"]) <= most + 2  # it looked while it had two open for that
+    assert second.told["process_max_fds"] == first.told["process_max_fds"]
+    first.end()
+    second.end()
+
+
+def test_the_parent_is_one_of_the_service_s_processes(folder: Path) -> None:
+    found_metrics(folder)
+    us = psutil.Process()
+    worker = Worker(folder, 0)
+    theirs = psutil.Process(worker.process.pid).memory_info().rss
+
+    assert float(worker.told["process_resident_memory_bytes"]) > theirs + us.memory_info().rss / 2
+    assert abs(float(worker.told["process_start_time_seconds"]) - us.create_time()) < 2
+    worker.end()
+
+
+def test_what_ended_workers_used_stays_used_and_deaths_are_counted(folder: Path) -> None:
+    found_metrics(folder)
+    first, second = Worker(folder, 0), Worker(folder, 1)
+    assert second.told["cortex_worker_deaths_total"] == "0.0"
+    second.end()
+    leave_metrics(folder, 1)
+    count_death(folder)
+    third = Worker(folder, 2)
+
+    assert float(third.told["process_cpu_seconds_total"]) > float(second.told["process_cpu_seconds_total"])
+    assert third.told["cortex_worker_deaths_total"] == "1.0"
+    first.end()
+    third.end()
+
+
 def test_one_process_alone_shares_nothing(folder: Path) -> None:
     from cortex_core.observability import MetricsCollector
 
@@ -128,6 +166,7 @@ def test_one_process_alone_shares_nothing(folder: Path) -> None:
     metrics.create_gauge("tea_connections", "Connections").set(2)
 
     assert "tea_connections 2.0" in metrics.to_prometheus_format()
+    assert "cortex_worker_deaths_total 0.0" in metrics.to_prometheus_format()
     assert list(folder.iterdir()) == []
 
 

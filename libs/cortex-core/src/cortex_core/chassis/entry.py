@@ -131,7 +131,7 @@ class _Process(Generic[SomeConfig]):
 
 def _supervised(process: _Process[Any], folder: Path) -> int:
     from cortex_core.chassis.workers import Workers
-    from cortex_core.observability.metrics_of_workers import leave_metrics, share_metrics
+    from cortex_core.observability.metrics_of_workers import count_death, found_metrics, leave_metrics, share_metrics
 
     def work(place: "Place") -> int:
         share_metrics(folder, place.number)
@@ -140,6 +140,7 @@ def _supervised(process: _Process[Any], folder: Path) -> int:
     settings = process.settings
     logger = Logger.get(settings.service)
     grace = settings.draining_seconds + settings.shutdown_grace + _MARGIN
+    found_metrics(folder)
     return Workers(
         settings.server_workers,
         work,
@@ -147,6 +148,7 @@ def _supervised(process: _Process[Any], folder: Path) -> int:
         logger,
         on_last=process.listener.close,  # each worker has its own; with ours the kernel would go on taking connections
         on_end=partial(leave_metrics, folder),
+        on_death=partial(count_death, folder),
     ).run()
 
 

@@ -49,8 +49,9 @@ class _Worker:
 @dataclass(slots=True)
 class Workers:
     """`work(place)` is run in each of `count` processes and gives its exit status. `grace`: seconds from SIGTERM until
-    what is left is killed. Both are called in this, the parent's, process: `on_last` once, when no worker will be
-    started any more, before the last ones hear of it; `on_end` with each place that is free again."""
+    what is left is killed. All are called in this, the parent's, process: `on_last` once, when no worker will be
+    started any more, before the last ones hear of it; `on_end` with each place that is free again; `on_death` when a
+    worker has ended which nobody had told to."""
 
     count: int
     work: Callable[[Place], int]
@@ -58,6 +59,7 @@ class Workers:
     logger: Logger
     on_last: Callable[[], None] = lambda: None
     on_end: Callable[[int], None] = lambda number: None  # noqa: ARG005 - nobody listens
+    on_death: Callable[[], None] = lambda: None
     _workers: dict[int, _Worker] = field(default_factory=dict)
     _old: list[_Worker] = field(default_factory=list)  # still to be replaced
     _again: bool = False  # all of them are to be replaced once more
@@ -210,6 +212,7 @@ class Workers:
             self._status = self._status or abs(status) or 1
             self._begin_end()
             return
+        self.on_death()
         self.logger.error("a worker died", worker=worker.number, pid=worker.pid, status=status)
         successor = next((other for other in self._workers.values() if other.replaces is worker), None)
         if successor is not None:  # it is on its way

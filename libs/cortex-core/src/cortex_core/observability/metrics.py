@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from cortex_core.observability.instruments import Counter, Gauge, Histogram
-from cortex_core.observability.metrics_of_workers import merged_registry
+from cortex_core.observability.metrics_of_workers import WorkerDeaths, merged_registry
 
 PROMETHEUS_CONTENT_TYPE: Final = prometheus.exposition.CONTENT_TYPE_PLAIN_0_0_4
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -55,6 +55,7 @@ class MetricsCollector:
         self.registry.register(_Settling(self.settle))  # before all others: they are asked in that order
         if registry is None:
             prometheus.ProcessCollector(registry=self.registry)
+            self.registry.register(WorkerDeaths())
         self._overflow = prometheus.Counter(
             "cortex_hub_metric_overflow_total",
             "Label values that came after the bound and were counted as other",
