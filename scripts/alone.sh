@@ -13,7 +13,8 @@ one() { # one SERVICE. By && throughout: `set -e` does not hold within a command
     "$uv" pip sync -q --python "$python" --require-hashes "requirements/$name.lock" &&
     "$uv" pip install -q --python "$python" --no-deps --no-index \
       dist/cortex_core-*.whl dist/cortex_contracts-*.whl "dist/cortex_$name"-*.whl &&  # by path: by name uv takes old ones
-    "$python" -c "import cortex_$name.main" &&
+    CORTEX_ENV=development OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 \
+      "$python" -W error -c "from cortex_$name.main import app; app()" &&              # what sends traces is there too
     "$uv" pip install -q --python "$python" --require-hashes -r requirements/testing.lock &&
     "$python" -m pytest -q -p no:cacheprovider "services/$name"
 }

@@ -110,6 +110,24 @@ def test_what_would_change_what_is_read_from_redis_is_refused(url: str, why: str
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["otel-collector:4318", "grpc://otel-collector:4317", "http://"])
+def test_where_traces_go_is_an_address(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", value)
+
+    with pytest.raises(ValidationError) as caught:
+        TeaSettings(env="test")
+
+    assert explain(caught.value, TeaSettings) == [
+        "OTEL_EXPORTER_OTLP_ENDPOINT: must be an address: http://… or https://…"
+    ]
+
+
+def test_no_address_is_no_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", " ")
+
+    assert TeaSettings(env="test").otlp_endpoint is None
+
+
 @pytest.mark.parametrize("variable", ["CORTEX_REDIS_URL", "TEA_KETTLE_URL"])
 def test_production_refuses_a_password_made_for_development(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"CORTEX_REDIS_URL": "redis://:own@cache", "TEA_KETTLE_URL": "postgresql+asyncpg://tea:own@db/tea"}

@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from cortex_core.observability import Tracer
-from cortex_core.observability.exporters import InMemoryExporter, otlp_exporter
+from cortex_core.observability.exporters import InMemoryExporter
 from cortex_core.testing import assert_bound
 
 
@@ -175,35 +174,3 @@ def test_the_in_memory_exporter_names_what_it_has() -> None:
 
     with pytest.raises(LookupError, match=r"0 spans are named 'other'; there are \['span 0'\]"):
         exporter.named("other")
-
-
-def test_otlp_reaches_a_collector_over_http() -> None:
-    received: list[tuple[str, str | None, bytes]] = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append((self.path, self.headers["Content-Type"], body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        tracer = Tracer("order-traced", exporter=otlp_exporter(f"http://127.0.0.1:{server.server_port}/"))
-        end_spans(tracer, 2)
-        tracer.shutdown()
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-    ((path, kind, body),) = received
-    assert (path, kind) == ("/v1/traces", "application/x-protobuf")
-    assert b"order-traced" in body
-    assert b"span 1" in body
-    assert tracer.dropped == 0

@@ -120,7 +120,7 @@ class Config(GuardSettings):
         description="The secret under which API keys are stored; two by a comma while the first replaces the other.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = shared("CORTEX_LOG_LEVEL", "info")
-    otlp_endpoint: str | None = shared("OTEL_EXPORTER_OTLP_ENDPOINT", None)
+    otlp_endpoint: str | None = shared("OTEL_EXPORTER_OTLP_ENDPOINT", None, pattern=r"^https?://[^\s]+$")
     trace_sample_ratio: float = shared("CORTEX_TRACE_SAMPLE_RATIO", 1.0, ge=0, le=1)
 
     @property
@@ -142,11 +142,21 @@ class Config(GuardSettings):
             raise ValueError("a tenant is 1 to 63 of a-z 0-9 -, and begins with a letter or a figure")
         return value
 
-    @field_validator("jwks", "internal_keys", "internal_signing_key", "key_pepper", mode="before")
+    @field_validator("jwks", "internal_keys", "internal_signing_key", "key_pepper", "otlp_endpoint", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         """As compose files pass on what nobody set."""
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _spans_can_be_sent(cls, value: str | None) -> str | None:
+        if value is not None:
+            from cortex_core.observability.exporters import otlp_is_installed  # late: who sends none needs none of it
+
+            if not otlp_is_installed():
+                raise ValueError("what sends traces is not installed: install cortex-core[otlp], or leave it unset")
+        return value
 
     @field_validator("key_pepper")
     @classmethod

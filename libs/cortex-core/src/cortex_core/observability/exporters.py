@@ -4,29 +4,54 @@ Owns the bounded queue between the work and the network. A full queue drops the 
 never slowed down, and memory never grows, because of somebody who does not take our spans.
 """
 
+import importlib
+import os
+import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_CERTIFICATE,
+    OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE,
+)
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from cortex_core.observability.logging import Logger
 
 _log = Logger.get("cortex.tracing")
+_OTLP: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+
+
+def otlp_is_installed() -> bool:
+    """Whether `otlp_exporter` has what it needs; found by loading it, for a part of it may be missing."""
+    try:
+        importlib.import_module(_OTLP)
+    except ImportError:
+        return False
+    return True
 
 
 def otlp_exporter(endpoint: str, *, timeout: float = 5.0) -> SpanExporter:
     """OTLP over HTTP to a collector or to Jaeger ≥ 1.35: `endpoint` is its base address (`http://127.0.0.1:4318`).
 
-    `timeout` in seconds is for a whole export. Needs the extra `otlp`.
+    `timeout` in seconds is for a whole export. Whom TLS trusts is what `SSL_CERT_FILE` names, as everywhere in the hub,
+    unless OpenTelemetry's own variable names another file. Needs the extra `otlp`; raises ImportError without it.
     """
     # Late: requests and protobuf cost 100 ms and 15 MB, and only who exports needs them.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
+    trusted = ssl.get_default_verify_paths()
+    chosen = any(map(os.environ.get, (OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE, OTEL_EXPORTER_OTLP_CERTIFICATE)))
     path = endpoint.rstrip("/")
-    return OTLPSpanExporter(path if path.endswith("/v1/traces") else f"{path}/v1/traces", timeout=timeout)
+    return OTLPSpanExporter(
+        path if path.endswith("/v1/traces") else f"{path}/v1/traces",
+        certificate_file=None if chosen else trusted.cafile or trusted.capath,  # requests looks at certifi's alone
+        timeout=timeout,
+    )
 
 
 class InMemoryExporter(SpanExporter):
