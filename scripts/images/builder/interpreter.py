@@ -40,6 +40,7 @@ _UNUSED_EXTENSIONS: Final = re.compile(
 _ON_DISK: Final = frozenset({"os.py"})  # the landmark by which the interpreter knows its library
 _BESIDE: Final = ("libgcc_s.so.1", "libnss_dns.so.2", "libnss_files.so.2")  # opened by name while running
 _AUTHORITIES: Final = Path("/usr/share/ca-certificates")
+BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 _USER: Final = 10001
 
 _ANYBODYS: Final = ("/tmp", "/var/lib/cortex", "/var/lib/cortex/blocks")  # whatever user the image is told to be
@@ -136,12 +137,11 @@ def _trust(tree: Tree) -> list[Path]:
     """The certificates of public authorities, where this Python's OpenSSL looks for them; the files that Debian made
     the one bundle of, which itself is no package's."""
     paths = ssl.get_default_verify_paths()
-    bundle = Path("/etc/ssl/certs/ca-certificates.crt")
-    if not bundle.is_file():
-        raise FileNotFoundError(f"{bundle}: the image to build on has no certificates of authorities")
-    tree.write(bundle, bundle.read_bytes())
-    if paths.openssl_cafile != str(bundle):
-        tree.link(paths.openssl_cafile, str(bundle))
+    if not BUNDLE.is_file():
+        raise FileNotFoundError(f"{BUNDLE}: the image to build on has no certificates of authorities")
+    tree.write(BUNDLE, BUNDLE.read_bytes())
+    if paths.openssl_cafile != str(BUNDLE):
+        tree.link(paths.openssl_cafile, str(BUNDLE))
     return sorted(_AUTHORITIES.rglob("*.crt"))
 
 

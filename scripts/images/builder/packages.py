@@ -10,22 +10,30 @@ from typing import Final
 from scripts.images.builder import origins, vendored
 from scripts.images.builder.code import cached_name, compiled
 from scripts.images.builder.elf import is_elf, libraries
-from scripts.images.builder.interpreter import copy_libraries
+from scripts.images.builder.interpreter import BUNDLE, copy_libraries
 from scripts.images.builder.tree import Tree
 
 _LEFT_OUT: Final = re.compile(
     r"""(.*/)?(__pycache__|tests?)/
-      |.*\.(pyi|pyx|pxd|pxi|c|h|cc|cpp|hpp|in|map|exe|a|pth|virtualenv)$
+      |.*\.(pyi|pyx|pxd|pxi|c|h|cc|cpp|hpp|in|map|exe|a|pth|virtualenv|proto)$
       |[^/]*\.dist-info/(RECORD|INSTALLER|REQUESTED|WHEEL|direct_url\.json|top_level\.txt|uv_[a-z]+\.json)$
       |_virtualenv\.py$
       |(sqlalchemy|alembic|cortex_core)/testing/|alembic/templates/
       |(cffi|pycparser)(-[^/]*\.dist-info)?/               # _cffi_backend runs what they compiled
       |zstandard/_cffi\.|fastapi_offline/static/redoc     # the other back end; a page we do not serve
+      |(google/(api|cloud|gapic|logging|longrunning|rpc|type)|googleapis_common_protos-[^/]*\.dist-info)/  # for gRPC
+      |google/protobuf/((compiler|testdata|util)/|(descriptor_pb2|json_format|service_reflection)\.py$)
+      |opentelemetry/(sdk/(metrics|_logs|_configuration)|proto/(collector/)?(logs|metrics|profiles)|semconv/trace)/
+      |opentelemetry/semconv/_incubating/(attributes|metrics)/(?!__init__|otel_)
+      |opentelemetry/exporter/otlp/proto/(http/(metric|_log)_exporter|common/_internal/(metrics|_log)_encoder)/
+      |charset_normalizer/(cli/|(cd|md)\.cpython)         # its Python is there, for the text of a refusal
+      |urllib3/contrib/(emscripten/|pyopenssl\.py$)
       |PIL/_(avif|imagingft|imagingcms|imagingmorph|imagingmath|imagingtk)\.     # not an image that compute takes
       |PIL/(?!(Bmp|Gif|Jpeg|Mpo|Png|Ppm|Tiff|WebP)I)\w+ImagePlugin\.py$  # but what Pillow asks for by itself
       |PIL/((Bdf|Pcf)?FontFile|Image(Cms|Draw2?|Font|Grab|Math|Morph|Qt|Show|Text|Tk|Win)|PSDraw|PdfParser)\.py$""",
     re.VERBOSE,
 )
+_AUTHORITIES: Final = "certifi/cacert.pem"
 _READS_ITS_DOCSTRINGS: Final = re.compile(r"sqlalchemy/")  # it writes into them while it is imported
 _OURS: Final = re.compile(r"cortex_[a-z]+(-[^/]*\.dist-info)?/")
 
@@ -45,6 +53,8 @@ def dependencies(environment: Path, root: Path, beneath: Sequence[Path]) -> list
             documented = _READS_ITS_DOCSTRINGS.search(str(path)) is not None
             known = _beneath(target, source, beneath)
             tree.write(target, known or compiled(source, str(path), documented=documented))
+        elif path.as_posix().endswith(_AUTHORITIES):
+            tree.link(path, str(BUNDLE))  # the system's are there already, and one list of them is enough
         else:
             tree.copy(path)
     vendored.describe(tree, chosen)

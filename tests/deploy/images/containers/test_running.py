@@ -1,7 +1,9 @@
 """A container as Compose and Kubernetes run it: nobody's user, nothing writable, no capability; it becomes healthy, and
 ends when told to."""
 
+import base64
 import json
+import secrets
 import socket
 import time
 import urllib.request
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from cortex_cli.demo.run import demonstrate
 
@@ -54,6 +57,54 @@ def test_any_user_with_nothing_but_its_data_runs_it_and_sigterm_drains_it(
 
     assert engine.ended(name) == 0, engine.logs(name)
     assert "Traceback" not in engine.logs(name)
+
+
+_COLLECTOR = """
+import base64, http.server, json
+class Collector(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        print(json.dumps([self.path, base64.b64encode(body).decode()]), flush=True)
+        self.send_response(200); self.end_headers()
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("", 4318), Collector).serve_forever()
+"""
+_ASK = """
+import urllib.request
+urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:{}/metrics", headers={{"traceparent": "{}"}}))
+"""
+
+
+def test_its_traces_go_where_it_is_told(
+    engine: Any, service: str, hardened: tuple[str, ...], redis: tuple[str, str]
+) -> None:
+    """A request to the service is a span at a collector, in the trace that the request named."""
+    network, _ = redis
+    aside = ("--network", network, "--network-alias", "collector", "--no-healthcheck", "--entrypoint=python")
+    collector = engine.run(engine.image(service), "-c", _COLLECTOR, options=aside)
+    told = ("-e", "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318")
+    name = engine.run(engine.image(service), options=(*_options(service, *redis), *hardened, *told))
+    engine.healthy(name)
+    trace_id = secrets.token_hex(16)
+
+    engine.said("exec", name, "python", "-c", _ASK.format(TOPOLOGY[service], f"00-{trace_id}-{'1' * 16}-01"))
+    engine.said("kill", "-s", "TERM", name)
+
+    assert engine.ended(name) == 0, engine.logs(name)
+    assert "GET /metrics" in _spans(engine.logs(collector), service, trace_id), engine.logs(name)[-3000:]
+    assert "Warning" not in engine.logs(name)
+
+
+def _spans(received: str, service: str, trace_id: str) -> set[str]:
+    """The names of those that `service` has sent of the trace."""
+    names = set()
+    for path, body in map(json.loads, received.splitlines()):
+        assert path == "/v1/traces"
+        for resource in ExportTraceServiceRequest.FromString(base64.b64decode(body)).resource_spans:
+            assert ("service.name", service) in [(at.key, at.value.string_value) for at in resource.resource.attributes]
+            spans = [span for scope in resource.scope_spans for span in scope.spans]
+            names |= {span.name for span in spans if span.trace_id.hex() == trace_id}
+    return names
 
 
 def test_sigterm_is_heard_while_it_starts(engine: Any, service: str) -> None:
