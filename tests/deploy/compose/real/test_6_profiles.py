@@ -5,6 +5,8 @@ Grafana and Loki are checked by what `docker compose config` and tests/deploy/da
 
 import json
 import os
+import re
+import secrets
 import shutil
 import urllib.request
 from collections.abc import Iterator
@@ -14,14 +16,16 @@ from typing import Any
 
 import yaml
 
+from scripts.compose.orders import BODY
 from scripts.compose.project import Failed, Project, run, until
 
 SERVICES = {"gateway", "order", "notification", "analytics", "storage", "compute"}
-SEND = """
-import urllib.request
-url = "http://otel-collector:4318/v1/traces"
-request = urllib.request.Request(url, b'{"resourceSpans":[]}', {"Content-Type": "application/json"})
-print(urllib.request.urlopen(request, timeout=5).status)
+_JSON = {"Content-Type": "application/json"}
+PAGE = Path(__file__).parents[4] / "docs/deploy/observability.md"
+IN_JAEGERS_PLACE = """yaml:{
+  receivers: {otlp: {protocols: {grpc: {endpoint: "0.0.0.0:4317"}}}},
+  exporters: {debug: {verbosity: detailed}},
+  service: {telemetry: {metrics: {level: none}}, pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}}
 """
 BLOCK = """
 import json, urllib.request
@@ -81,15 +85,51 @@ def test_prometheus_sees_every_replica(hub: Project, note: Any) -> None:
     hub.compose("--profile", "observability", "rm", "--force", "--stop", "prometheus")
 
 
-def test_the_collector_takes_spans(hub: Project, tmp_path: Path, note: Any) -> None:
+def test_traces_of_requests_go_through_the_collector(hub: Project, tmp_path: Path, note: Any) -> None:
+    """By the lines that the page puts into `.env`; another collector, which writes down what it gets, is in Jaeger's
+    place."""
     dockerfile = 'FROM debian:bookworm-slim\nCOPY program /otelcol\nENTRYPOINT ["/otelcol"]\n'
     with image_of(hub, "otel-collector", "CORTEX_TEST_COLLECTOR", dockerfile, tmp_path) as why:
-        if why is None:
-            hub.compose(
-                "--profile", "observability", "up", "--detach", "--no-deps", "--pull", "never", "otel-collector"
-            )
-            until(lambda: _said(hub, SEND) == "200", "the collector takes what is sent", 60)
-        note("the collector of the profile", why or "takes spans at 4318 with its own configuration")
+        seen = why or _traced(hub)
+        note("the collector of the profile", seen)
+
+
+def _traced(hub: Project) -> str:
+    """What was seen."""
+    began = ("up", "--detach", "--no-deps", "--pull", "never", "otel-collector")
+    hub.compose("--profile", "observability", *began)
+    image = hub.inspect(hub.container("otel-collector"))[0]["Config"]["Image"]
+    where = ["--network", f"{hub.name}_hub", "--network-alias", "jaeger"]
+    jaeger = run(["docker", "run", "--detach", *where, image, f"--config={IN_JAEGERS_PLACE}"]).stdout.strip()
+    try:
+        hub.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = _told()["OTEL_EXPORTER_OTLP_ENDPOINT"]
+        took = hub.up()
+        trace_id = secrets.token_hex(16)
+        traceparent = f"00-{trace_id}-{'1' * 16}-01"
+        request = urllib.request.Request(f"{hub.url}/api/orders", BODY, _JSON | {"traceparent": traceparent})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 201
+
+        def through() -> set[str]:
+            """The services that have a span in the order's trace."""
+            said = run(["docker", "logs", jaeger])
+            resources = (said.stdout + said.stderr).split("ResourceSpans #")[1:]
+            of_it = [each for each in resources if trace_id in each]
+            return {name for each in of_it for name in re.findall(r"service\.name: Str\((\w+)\)", each)}
+
+        wanted = {"gateway", "order", "notification", "analytics"}
+        until(lambda: through() >= wanted, "the order's spans are where Jaeger would be", 60)
+        return f"healthy with it after {took:.0f} s; an order's spans, of {len(wanted)} services, reach Jaeger's place"
+    finally:
+        hub.env.pop("OTEL_EXPORTER_OTLP_ENDPOINT", None)
+        run(["docker", "rm", "--force", jaeger], good=False)
+
+
+def _told() -> dict[str, str]:
+    """What the page puts into `.env`."""
+    lines = re.search(r"^```\n((?:[A-Z_]+=\S+\n)+)```$", PAGE.read_text(), re.MULTILINE)
+    assert lines is not None
+    return dict(line.split("=", 1) for line in lines[1].splitlines())
 
 
 def test_the_chain_answers(hub: Project, tmp_path: Path, note: Any) -> None:
@@ -119,6 +159,24 @@ def test_kubo_answers(hub: Project, tmp_path: Path, note: Any) -> None:
                 ]["Ports"].get("5001/tcp")
             )
         note("Kubo of the profile", why or "answers on the hub's network alone")
+
+
+def test_down_ends_what_a_profile_has_started(hub: Project) -> None:
+    """By `.env`, as the page has it; and by `--profile '*'` where the profile was a word of `up`. Nothing is left to be
+    kept by a restart policy."""
+    alone = ("up", "--detach", "--no-deps", "--pull", "never", "prometheus")
+    volumes = set(hub.left()) - set(hub.containers())
+
+    hub.env["COMPOSE_PROFILES"] = _told()["COMPOSE_PROFILES"]
+    hub.compose(*alone)
+    hub.compose("down")
+    del hub.env["COMPOSE_PROFILES"]
+    after_env = set(hub.left())
+    hub.compose("--profile", "observability", *alone)
+    hub.shell("docker compose --profile '*' down", hub.folder)
+
+    assert after_env == set(hub.left())
+    assert after_env < volumes
 
 
 def _said(hub: Project, script: str) -> str:
