@@ -175,10 +175,17 @@ def test_the_example_of_an_env_file_names_every_variable_with_its_default() -> N
         name for service in SERVICES.values() for name, value in (service.get("environment") or {}).items() if not value
     }
     example = (ROOT / ".env.example").read_text()
-    shown = dict(re.findall(r"^#([A-Z_]+)=(\S*)", example, re.MULTILINE))
+    shown = dict(re.findall(r"^#([A-Z_]+)=(.*)", example, re.MULTILINE))
 
     assert set(shown) == set(taken) | passed | {"COMPOSE_PROFILES"}
     assert {name: shown[name] for name in taken} == taken
+
+
+def test_in_the_example_no_comment_stands_behind_a_value() -> None:
+    """Compose cuts ` # …` off a value, and where the value is empty takes it for the value."""
+    settings = re.findall(r"^#?([A-Z_]+)=(.*)", (ROOT / ".env.example").read_text(), re.MULTILINE)
+
+    assert [name for name, rest in settings if re.search(r"\s|#", rest)] == []
 
 
 def test_the_log_collector_takes_lines_of_its_own_project_alone() -> None:

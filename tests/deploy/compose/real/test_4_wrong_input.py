@@ -1,6 +1,8 @@
 """What is set wrongly is said in one line, by a container that ends or stays not ready: never by tracebacks."""
 
 import json
+import os
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.compose.project import Project
+from scripts.compose.project import Project, run
 
 NAMES = [
     "redis_password", "postgres_password", "order_password", "analytics_password", "storage_password",
@@ -18,6 +20,26 @@ NAMES = [
 
 def _lines(text: str, service: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith((f"{service}:", f"{service}-1"))]
+
+
+def test_values_of_the_example_can_be_uncommented_and_emptied(fresh: Path, tmp_path: Path) -> None:
+    """As Compose itself reads them."""
+    example = (fresh / ".env.example").read_text()
+    extra = (
+        "COMPOSE_PROFILES|OTEL_|ORDER_PAYMENT_URL|GATEWAY_(?:GRAFANA|PROMETHEUS|JAEGER)_URL"  # no default, or another
+    )
+
+    def understood(env: str) -> str:
+        (tmp_path / "env").write_text(env)
+        words = ["--env-file", str(tmp_path / "env"), "--profile", "*", "config"]
+        kept = {name: os.environ[name] for name in ("PATH", "HOME")}
+        return run(["docker", "compose", *words], cwd=fresh, env=kept).stdout
+
+    uncommented = re.sub(rf"^#(?!{extra})([A-Z_]+=)", r"\1", example, flags=re.MULTILINE)
+    emptied = re.sub(r"^#([A-Z_]+=)\S*", r"\1", example, flags=re.MULTILINE)
+
+    assert understood(uncommented) == understood("")
+    assert "#" not in understood(emptied)
 
 
 def test_an_occupied_port_is_named(another: Callable[..., Project], note: Any) -> None:
