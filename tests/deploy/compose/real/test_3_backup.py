@@ -9,7 +9,7 @@ import pytest
 
 from scripts.compose.orders import Orders, all_end, ask, counted
 from scripts.compose.page import commands
-from scripts.compose.project import Failed, Project, until
+from scripts.compose.project import Failed, Project, run, until
 
 PAGE = Path(__file__).parents[4] / "docs/deploy/backup-and-restore.md"
 
@@ -50,6 +50,23 @@ def test_what_was_backed_up_is_there_in_a_new_project(
     with Orders(restored.url) as after:
         after.more(5)
     assert after.all_end()["completed"] == len(after.acknowledged)
+
+
+def test_a_hub_that_is_there_is_not_restored_over(another: Callable[..., Project], tmp_path: Path) -> None:
+    """Its secrets are what a restore writes first: a pepper written over is gone."""
+    there = another("there")
+    there.compose("run", "--rm", "--no-deps", "init")
+    kept = ["run", "--rm", "--no-deps", "-T", "-u", "0:0", "-v", "secrets:/made:ro", "--entrypoint", "sha256sum", "redis", "/made/keys/pepper"]
+    before = there.compose(*kept).stdout
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/pepper").write_text("another hub's")
+    run(["tar", "-cf", str(tmp_path / "secrets.tar"), "-C", str(tmp_path), "keys"])
+    (tmp_path / "complete").touch()
+
+    with pytest.raises(Failed, match=f"{there.name} has data already"):
+        there.shell(commands(PAGE, "Restore"), tmp_path)
+
+    assert there.compose(*kept).stdout == before
 
 
 def _token(hub: Project) -> str:
