@@ -11,9 +11,10 @@ from typing import Any
 
 from scripts.compose.orders import BODY, all_end, ask
 from scripts.compose.page import commands
-from scripts.compose.project import Project, run
+from scripts.compose.project import Project, clone, run
 
-PAGE = Path(__file__).parents[4] / "docs/deploy/compose.md"
+ROOT = Path(__file__).parents[4]
+PAGE = ROOT / "docs/deploy/compose.md"
 
 
 def test_production_runs_on_secrets_of_its_own(another: Callable[..., Project], tmp_path: Path, note: Any) -> None:
@@ -55,6 +56,25 @@ def test_production_runs_on_secrets_of_its_own(another: Callable[..., Project], 
     names = ("redis_password", "postgres_password", "order_password", "key_pepper")
     kept = [(secrets / name).read_text().strip() for name in names]
     assert not [secret for secret in (*kept, token) if secret in shown_by_docker]
+
+
+def test_secrets_are_made_where_env_says_and_never_over_those_that_are_there(tmp_path: Path) -> None:
+    own = tmp_path / "my own"
+    own.mkdir()
+    project = Project(clone(ROOT, tmp_path / "cortex-hub"), "made")
+    (project.folder / ".env").write_text(f"CORTEX_SECRETS={own}\n")
+    project.shell(commands(PAGE, "In production"), tmp_path)
+    made = {path.name: path.read_text() for path in own.iterdir()}
+    (own / "redis_password").unlink()
+    (own / "key_pepper").write_text("my own pepper, of before")
+    project.shell(commands(PAGE, "In production"), tmp_path)
+    again = {path.name: path.read_text() for path in own.iterdir()}
+
+    assert len(made) == 10
+    assert all(made.values())
+    assert again.pop("redis_password") != made.pop("redis_password")
+    assert again == {**made, "key_pepper": "my own pepper, of before"}
+    assert [path.name for path in (project.folder / "compose/secrets").iterdir()] == [".gitignore"]
 
 
 def provider(project: Project) -> None:
