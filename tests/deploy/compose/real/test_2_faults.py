@@ -2,13 +2,14 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from scripts.compose.orders import Orders, all_end, ask, counted, upload_slowly
-from scripts.compose.project import Project, until
+from scripts.compose.project import Project, run, until
 
 KILLED = ("gateway", "order", "notification", "analytics", "storage", "compute", "payments", "redis", "postgres")
 BACK = 60.0  # seconds: a start under a CPU limit and the health check's interval, on a slow machine
@@ -46,6 +47,18 @@ def test_a_killed_container_comes_back_and_no_order_is_lost(
     assert ended["completed"] == len(orders.acknowledged), ended
 
 
+def test_postgresql_stopped_while_it_makes_its_files_makes_them_anew(another: Callable[..., Project]) -> None:
+    """Half made ones would be taken for whole ones, at each start."""
+    project = another("begun")
+    project.compose("run", "--rm", "--no-deps", "init")
+    project.compose("up", "--detach", "--no-deps", "postgres")
+    until(lambda: "initdb" in run(["docker", "top", project.container("postgres")]).stdout, "files are made", 30)
+    project.compose("stop", "postgres")
+
+    assert project.state("postgres")["ExitCode"] != 137
+    project.compose("run", "--rm", "databases")
+
+
 def test_after_all_that_the_events_are_complete(hub: Project, placed: list[str]) -> None:
     all_end(hub.url, placed)
     until(lambda: counted(hub.url)["created"] >= len(placed), "analytics knows every order", 60)
@@ -56,8 +69,6 @@ def test_after_all_that_the_events_are_complete(hub: Project, placed: list[str])
 
 def _served(hub: Project, container: str, port: int, name: str, part: str) -> float:
     script = REQUESTS.format(port=port, name=name, part=part)
-    from scripts.compose.project import run
-
     return float(run(["docker", "exec", container, "python", "-c", script]).stdout)
 
 
