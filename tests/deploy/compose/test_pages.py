@@ -19,6 +19,8 @@ COMMANDS = [
     ("commands.md", "With Compose"),
     ("commands.md", "On Kubernetes"),
     ("compose.md", "In production"),
+    ("compose.md", "Replicas"),
+    ("compose.md", "When Redis' log is damaged"),
     ("compose.md", "The hub under Docker Compose"),
 ]
 

@@ -2,16 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.compose.orders import Orders, all_end, ask, counted, upload_slowly
+from scripts.compose.page import commands
 from scripts.compose.project import Project, run, until
 
+PAGE = Path(__file__).parents[4] / "docs/deploy/compose.md"
+SERVICES = ("gateway", "order", "notification", "analytics", "storage", "compute")
 KILLED = ("gateway", "order", "notification", "analytics", "storage", "compute", "payments", "redis", "postgres")
+NUMBER = "SELECT right(version_num, 4) FROM alembic_version WHERE version_num LIKE 'order_%'"
 BACK = 60.0  # seconds: a start under a CPU limit and the health check's interval, on a slow machine
 REQUESTS = """
 import sys, urllib.request
@@ -97,6 +103,17 @@ def test_three_of_order_all_serve_and_one_is_enough_again(hub: Project, note: An
     )
 
 
+def test_replicas_that_the_pages_file_asks_for_stay(hub: Project) -> None:
+    try:
+        hub.shell(commands(PAGE, "Replicas"), hub.folder, seconds=900)
+        hub.up()
+        assert len(hub.containers("order")) == 3
+    finally:
+        (hub.folder / "docker-compose.override.yml").unlink(missing_ok=True)
+        hub.up()
+    assert len(hub.containers("order")) == 1
+
+
 def test_two_of_notification_and_storage(hub: Project, note: Any) -> None:
     hub.up("--no-recreate", "--scale", "notification=2", "--scale", "storage=2")
     status, stored = ask(hub.url, "/api/storage/files", b"shared by both" * 1000)
@@ -151,3 +168,44 @@ def test_down_drains_and_the_volumes_keep_the_orders(hub: Project, note: Any) ->
     assert ended["completed"] == len(orders.acknowledged)
     figure = f"{took:.1f} s, an upload in progress ended with 201, every exit code 0"
     note("down under load", f"{figure}; {len(orders.acknowledged)} orders there after the next up")
+
+
+@contextmanager
+def newer_version(hub: Project) -> Iterator[str]:
+    """The same images by another tag, as a build of the next version leaves the old ones theirs."""
+    tag = f"{hub.tag}-newer"
+    names = [f"cortex-hub/{service}" for service in SERVICES]
+    for name in names:
+        run(["docker", "tag", f"{name}:{hub.tag}", f"{name}:{tag}"])
+    try:
+        yield tag
+    finally:
+        run(["docker", "image", "rm", *(f"{name}:{tag}" for name in names)], good=False)
+
+
+def test_a_newer_version_and_the_way_back_keep_the_orders(hub: Project, note: Any) -> None:
+    def revision(number: str) -> None:
+        changed = f"UPDATE alembic_version SET version_num = 'order_{number}' WHERE version_num LIKE 'order_%'"
+        hub.compose("exec", "-T", "postgres", "psql", "-qX", "-U", "postgres", "-d", "order", "-c", changed)
+
+    def image() -> str:
+        return str(hub.inspect(hub.container("order"))[0]["Config"]["Image"])
+
+    told = hub.compose("exec", "-T", "postgres", "psql", "-qAtX", "-U", "postgres", "-d", "order", "-c", NUMBER).stdout
+    old = hub.env["CORTEX_TAG"]
+    with Orders(hub.url) as orders, newer_version(hub) as new:
+        orders.more(15)
+        hub.env["CORTEX_TAG"] = new
+        there = hub.up()
+        assert image().endswith(new)
+        orders.more(15)
+        revision("0099")  # what a migration of the newer version leaves behind
+        hub.env["CORTEX_TAG"] = old
+        back = hub.up()
+        assert image().endswith(old)
+        orders.more(15)
+        revision(told.strip())
+
+    ended = orders.all_end()
+    assert ended["completed"] == len(orders.acknowledged), ended
+    note("a newer version, and back", f"{there:.0f} s, {back:.0f} s; {len(orders.acknowledged)} orders there")

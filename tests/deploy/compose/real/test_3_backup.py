@@ -11,7 +11,8 @@ from scripts.compose.orders import Orders, all_end, ask, counted
 from scripts.compose.page import commands
 from scripts.compose.project import Failed, Project, run, until
 
-PAGE = Path(__file__).parents[4] / "docs/deploy/backup-and-restore.md"
+PAGES = Path(__file__).parents[4] / "docs/deploy"
+PAGE, COMPOSE = PAGES / "backup-and-restore.md", PAGES / "compose.md"
 
 
 def test_what_was_backed_up_is_there_in_a_new_project(
@@ -56,8 +57,12 @@ def test_a_hub_that_is_there_is_not_restored_over(another: Callable[..., Project
     """Its secrets are what a restore writes first: a pepper written over is gone."""
     there = another("there")
     there.compose("run", "--rm", "--no-deps", "init")
-    kept = ["run", "--rm", "--no-deps", "-T", "-u", "0:0", "-v", "secrets:/made:ro", "--entrypoint", "sha256sum", "redis", "/made/keys/pepper"]
-    before = there.compose(*kept).stdout
+
+    def pepper() -> str:
+        script = "print(open('/made/keys/pepper').read())"
+        return there.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", "python", "init", "-c", script).stdout
+
+    before = pepper()
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys/pepper").write_text("another hub's")
     run(["tar", "-cf", str(tmp_path / "secrets.tar"), "-C", str(tmp_path), "keys"])
@@ -66,7 +71,33 @@ def test_a_hub_that_is_there_is_not_restored_over(another: Callable[..., Project
     with pytest.raises(Failed, match=f"{there.name} has data already"):
         there.shell(commands(PAGE, "Restore"), tmp_path)
 
-    assert there.compose(*kept).stdout == before
+    assert pepper() == before
+
+
+DAMAGE = """
+cd /data/appendonlydir
+file=$(ls *.incr.aof)
+head -c 200 /dev/urandom | dd of=$file bs=1 seek=$(($(stat -c %s $file) / 2)) conv=notrunc
+"""
+
+
+def test_redis_log_is_cut_where_it_is_damaged_and_the_bus_is_repaired(hub: Project, tmp_path: Path, note: Any) -> None:
+    with Orders(hub.url) as orders:
+        orders.more(20)
+        hub.compose("stop", "redis")
+        hub.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", "sh", "redis", "-c", DAMAGE)
+        failed = hub.compose("up", "--detach", "--wait", "redis", good=False)
+        assert failed.returncode != 0
+        assert "Bad file format reading the append only file" in hub.compose("logs", "redis").stdout
+
+        hub.shell(commands(COMPOSE, "When Redis' log is damaged"), tmp_path / "damaged")
+        orders.more(10)
+
+    ended = orders.all_end()
+    assert ended["completed"] == len(orders.acknowledged), ended
+    until(lambda: "the bus is repaired" in hub.compose("logs", "order").stdout, "lost events come again", 60)
+    assert list((tmp_path / "damaged").rglob("*.incr.aof"))
+    note("Redis' log damaged in the middle", f"{len(orders.acknowledged)} orders there after the cut")
 
 
 def _token(hub: Project) -> str:
