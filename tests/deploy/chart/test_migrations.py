@@ -3,6 +3,9 @@
 from typing import Any
 
 import pytest
+from helm_python import HelmError
+
+from scripts.kubernetes.charts import rendered
 
 from .trial import EXTERNAL, TRIAL, Render
 
@@ -52,3 +55,9 @@ def test_migrations_that_are_hooks_bring_their_own_policy_and_account(objects: R
         assert int(notes["helm.sh/hook-weight"]) < 0
     ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
     assert ports == {6432, 53}
+
+
+@pytest.mark.parametrize("name", ["1hub", "my.hub", "h" * 41])
+def test_a_release_s_name_that_no_service_can_have_is_refused(name: str) -> None:
+    with pytest.raises(HelmError, match="the release's name"):
+        rendered(TRIAL, name=name)

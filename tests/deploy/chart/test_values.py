@@ -291,11 +291,3 @@ OUTSIDE = {
     "issuer": (["hub-gateway-to-external-issuer"], 443),
     "collector": (["hub-order-to-external-collector"], 4317),
 }
-
-
-@pytest.mark.parametrize("name", ["1hub", "my.hub", "h" * 41])
-def test_a_release_s_name_that_no_service_can_have_is_refused(name: str) -> None:
-    from scripts.kubernetes.charts import rendered
-
-    with pytest.raises(HelmError, match="the release's name"):
-        rendered(TRIAL, name=name)
