@@ -23,7 +23,7 @@ _LEFT_OUT: Final = re.compile(
       |zstandard/_cffi\.|fastapi_offline/static/redoc     # the other back end; a page we do not serve
       |(google/(api|cloud|gapic|logging|longrunning|rpc|type)|googleapis_common_protos-[^/]*\.dist-info)/  # for gRPC
       |google/protobuf/((compiler|testdata|util)/|(descriptor_pb2|json_format|service_reflection)\.py$)
-      |opentelemetry/(sdk/(metrics|_logs|_configuration)|proto/(collector/)?(logs|metrics|profiles)|semconv/trace)/
+      |opentelemetry/(sdk/(_logs|_configuration)|proto/(collector/)?(logs|metrics|profiles)|semconv/trace)/
       |opentelemetry/semconv/_incubating/(attributes|metrics)/(?!__init__|otel_)
       |opentelemetry/exporter/otlp/proto/(http/(metric|_log)_exporter|common/_internal/(metrics|_log)_encoder)/
       |charset_normalizer/(cli/|(cd|md)\.cpython)         # its Python is there, for the text of a refusal

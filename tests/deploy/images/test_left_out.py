@@ -24,7 +24,7 @@ LEFT_OUT = {
     "googleapis_common_protos-1.76.0.dist-info/METADATA",
     "opentelemetry/exporter/otlp/proto/http/metric_exporter/__init__.py",
     "opentelemetry/proto/collector/metrics/v1/metrics_service_pb2.py",
-    "opentelemetry/sdk/metrics/__init__.py",
+    "opentelemetry/sdk/_logs/__init__.py",
     "opentelemetry/semconv/_incubating/metrics/k8s_metrics.py",
     "urllib3/contrib/emscripten/fetch.py",
 }
