@@ -164,11 +164,11 @@ class Project:
             used[names[one]] = used.get(names[one], 0) + int(float(number) * UNITS[unit])
         return used
 
-    def left(self) -> list[str]:
-        """What of it is still there."""
+    def left(self, *kinds: str) -> list[str]:
+        """What of it is still there: of these kinds, or of all."""
         label = f"label=com.docker.compose.project={self.name}"
         found = []
-        for kind in ("container", "volume", "network"):
+        for kind in kinds or ("container", "volume", "network"):
             wide = ["--all"] if kind == "container" else []
             found += run(["docker", kind, "ls", *wide, "--quiet", "--filter", label]).stdout.split()
         return found
