@@ -55,6 +55,8 @@ def dependencies(environment: Path, root: Path, beneath: Sequence[Path]) -> list
             tree.write(target, known or compiled(source, str(path), documented=documented))
         elif path.as_posix().endswith(_AUTHORITIES):
             tree.link(path, str(BUNDLE))  # the system's are there already, and one list of them is enough
+        elif path.name == "METADATA" and path.parent.suffix == ".dist-info":
+            tree.write(path, path.read_bytes().partition(b"\n\n")[0] + b"\n")  # what follows is a README
         else:
             tree.copy(path)
     vendored.describe(tree, chosen)

@@ -163,7 +163,7 @@ def environment(tmp_path: Path) -> Path:
     files = {
         "theirs/__init__.py": '"""Theirs."""\n', "theirs/data.json": "{}", "theirs/hints.pyi": "",
         "theirs/tests/test_it.py": "",
-        "theirs/__pycache__/old.pyc": "", "theirs/fast.pyx": "", "theirs-1.dist-info/METADATA": "Name: theirs",
+        "theirs/__pycache__/old.pyc": "", "theirs/fast.pyx": "", "theirs-1.dist-info/METADATA": "Name: theirs\n\nWords",
         "theirs-1.dist-info/RECORD": "", "theirs-1.dist-info/licenses/LICENSE": "free",
         "theirs-1.dist-info/entry_points.txt": "", "cortex_own/__init__.py": "own = 1\n", "cortex_own/page.html": "<p>",
         "cortex_core/testing/__init__.py": "", "cortex_own-1.dist-info/METADATA": "Name: cortex-own",
@@ -181,6 +181,8 @@ def _names(root: Path) -> set[str]:
 def test_dependencies_are_what_runs(environment: Path, tmp_path: Path) -> None:
     dependencies(environment, tmp_path / "layer", [])
 
+    (headers,) = (tmp_path / "layer").rglob("METADATA")
+    assert headers.read_text() == "Name: theirs\n"
     assert (tmp_path / "layer" / str(environment)[1:] / "layers/layer.txt").read_text() == "theirs-1\n"
     assert _names(tmp_path / "layer") == {
         "layer.txt",
