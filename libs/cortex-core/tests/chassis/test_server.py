@@ -81,10 +81,14 @@ def test_help_tells_words_and_settings_and_needs_none(program: Path, words: list
 
     assert (process.returncode, complaint) == (0, "")
     lines = said.splitlines()
-    assert lines[:2] == [f"usage: python {program} [--workers N]", ""]
+    assert lines[:3] == [
+        f"usage: python {program} [--workers N]",
+        f"       python {program} events groups | dead-letters list, replay, drop",
+        "",
+    ]
     assert ["TEA_KETTLE", "Where the tea is made."] in [line.split(maxsplit=1) for line in lines]
     assert {"TEA_SERVER_WORKERS", "CORTEX_ENV"} <= set(said.split())
-    assert max(len(line) for line in lines[1:]) <= 120
+    assert max(len(line) for line in lines[2:]) <= 120  # the first ones hold a path of the test's
 
 
 def test_help_of_a_service_with_commands_tells_them(program: Path) -> None:

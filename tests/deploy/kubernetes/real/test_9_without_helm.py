@@ -60,7 +60,7 @@ def test_prod_is_applied_in_one_version_and_in_the_next(
     before = {job["metadata"]["uid"] for job in another.get("jobs", *OURS)["items"]}
 
     folder = prod(tmp_path, (images[0], "next"), another)
-    do("The next version", another, {"cortex-hub-prod": another.name, "k8s/overlays/prod": folder})
+    do("The next version", another, "kubernetes.md", {"cortex-hub-prod": another.name, "k8s/overlays/prod": folder})
 
     after = another.get("jobs", *OURS)["items"]
     assert len(before) == len(after) == 4
@@ -78,7 +78,12 @@ def test_helm_goes_on_with_what_kubectl_applied(
     token = release.token()
 
     mine = f"--take-ownership --set-string image.repository={images[0]},image.tag={images[1]}"
-    do("On with Helm", another, {"--namespace cortex-hub": f"--namespace {another.name}", "--take-ownership": mine})
+    do(
+        "On with Helm",
+        another,
+        "kubernetes.md",
+        {"--namespace cortex-hub": f"--namespace {another.name}", "--take-ownership": mine},
+    )
 
     assert release.token() == token
     after = eventually(lambda: serving(another), within=60, what="everything to be ready as before")
