@@ -4,12 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scripts.compose.page import commands
 from scripts.compose.project import Project, until
 
 PAGE = Path(__file__).parents[4] / "docs/deploy/commands.md"
 HUB = "docker compose exec -T order python -m cortex_order.main events dead-letters"
 ADD = "export REDISCLI_AUTH=$(cat /run/secrets/password); redis-cli xadd cortex:public:events:order '*' event nonsense"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _running(hub: Project) -> None:
+    hub.up()  # whatever was ended before
 
 
 def test_the_commands_of_the_page_are_answered(hub: Project, tmp_path: Path) -> None:
