@@ -1,12 +1,14 @@
 """Background work of a service: tasks that run as long as it does, are ended with it, and never die unseen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from cortex_core.kernel.errors import CortexError, Kind
 from cortex_core.observability import Logger
+
+_AGAIN: Final = 2.0  # seconds that a task has for what it does at its end, before it is told once more
 
 
 class BackgroundDied(CortexError):
@@ -36,8 +38,7 @@ class Background:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await _ended([task])
 
     async def check(self) -> Mapping[str, Any]:
         """For the health registry. Raises BackgroundDied, naming the tasks."""
@@ -47,10 +48,7 @@ class Background:
 
     async def aclose(self) -> None:
         """Cancels all and waits for them."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _ended(self._tasks)
 
     async def _supervised(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         try:
@@ -59,3 +57,13 @@ class Background:
         except Exception as error:  # whatever it was: the service must be seen to be unwell
             self._logger.exception("background task died", task=name, error=type(error).__name__)
         self._dead.append(name)
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancels them, and again: one cancellation can be lost, where it comes just as `asyncio.wait_for` has its answer,
+    and a task that goes on would keep the service from ending."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_AGAIN)
