@@ -109,7 +109,7 @@ class Second:
                 await asyncio.wait_for(waiting.over.wait(), 5)
                 assert waiting.error is None
 
-    async def test_who_waits_too_long_for_a_place_is_refused(self, opened: Open) -> None:
+    async def test_who_waits_too_long_for_a_place_is_refused(self, opened: Open, real_bounds: None) -> None:
         async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await for_ever()
 

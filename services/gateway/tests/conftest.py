@@ -12,7 +12,9 @@ import pytest
 from cortex_core.chassis.http_protocol import ConnectionLimits, HttpProtocol, guarded, protocol_class
 from cortex_core.events import MemoryEventBus
 from cortex_core.testing import free_port, serving
-from cortex_gateway.adapters.pool import exchange
+from cortex_gateway import usecases
+from cortex_gateway.adapters import sockets
+from cortex_gateway.adapters.pool import exchange, paced, pool
 from cortex_gateway.dataplane import ExpressProtocol
 from cortex_gateway.settings import Settings
 from cortex_gateway.wiring import build
@@ -80,24 +82,32 @@ def start_gateway(lane: str) -> StartGateway:
     return starting(lane)
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection may take as long as a busy machine needs for it."""
-    monkeypatch.setattr(exchange, "CONNECT", 10.0)
+@pytest.fixture(autouse=True)
+def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is near may take as long as a busy machine needs for it, where the bound of that is not the point."""
+    if "real_bounds" not in request.fixturenames:
+        for module in (exchange, paced, pool, sockets):
+            monkeypatch.setattr(module, "CONNECT", 10.0)
+        monkeypatch.setattr(usecases, "_PROBE_TIMEOUT", 10.0)
 
 
 @pytest.fixture
-def start_express(patient: None) -> StartGateway:
+def real_bounds() -> None:
+    """How long a connection, a place and a probe may take is what the test is about."""
+
+
+@pytest.fixture
+def start_express() -> StartGateway:
     return starting("express")
 
 
 @pytest.fixture
-def start_asgi(patient: None) -> StartGateway:
+def start_asgi() -> StartGateway:
     return starting("asgi")
 
 
 @pytest.fixture
-def black_hole() -> Iterator[str]:
+def black_hole(real_bounds: None) -> Iterator[str]:
     """An address that neither takes nor refuses a connection: its backlog is full, so Linux drops what knocks."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -10,8 +10,6 @@ from cortex_core.kernel import Principal
 from cortex_core.security.api_keys import KeyDesk, KeyWish, MemoryApiKeys, Peppers
 from cortex_core.testing import Issuer
 
-pytestmark = pytest.mark.usefixtures("patient")
-
 
 @pytest.fixture
 def issuer(tmp_path: Path) -> Issuer:

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from cortex_core.asgi.compression import Precompressed
-from cortex_core.testing import eventually
+from cortex_core.testing import FakeClock, eventually
 
 LIST = b'{"orders":[' + b",".join(b'{"orderId":"ord_%d"}' % n for n in range(200)) + b"]}"
 JSON = (b"content-type", b"application/json")
@@ -142,7 +142,7 @@ class TestCache:
         self, start_gateway: Any, recorder: Any
     ) -> None:
         analytics = recorder(200, LIST, [JSON])
-        async with start_gateway(analytics=analytics) as client:
+        async with start_gateway(None, {"clock": FakeClock()}, analytics=analytics) as client:
             assert [await status_of(client, "/api/analytics/metrics") for _ in range(2)] == [200, 200]
 
         assert len(analytics.requests) == 1

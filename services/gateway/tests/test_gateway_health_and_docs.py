@@ -80,7 +80,7 @@ class TestHealth:
             assert (await reply.json())["checks"]["order"]["status"] == "down"
 
     @pytest.mark.bound
-    async def test_those_that_hang_cost_one_second_together(self, start_gateway: Any) -> None:
+    async def test_those_that_hang_cost_one_second_together(self, start_gateway: Any, real_bounds: None) -> None:
         async def hung(scope: Any, receive: Any, send: Any) -> None:
             await receive()
             await receive()

@@ -117,7 +117,7 @@ async def replaced(order: str, redis_url: str, times: int, delay: float) -> Clie
 async def test_no_request_fails_while_replicas_are_replaced(order: str, redis_url: str) -> None:
     times = 20 if "CORTEX_BOUNDS" in os.environ else 2
 
-    several = await replaced(order, redis_url, times, delay=1.0)
+    several = await replaced(order, redis_url, times, delay=3.0)
 
     assert several.failures == []
     assert several.answered > 32 * times

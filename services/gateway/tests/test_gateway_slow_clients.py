@@ -97,7 +97,7 @@ def announced(path: bytes, length: int) -> bytes:
     ],
 )
 async def test_five_hundred_slow_clients_take_no_place_from_others(
-    patient: None, start_gateway: Any, name: str, request_: bytes, trickling: bool, method: str, path: str
+    start_gateway: Any, name: str, request_: bytes, trickling: bool, method: str, path: str
 ) -> None:
     body = b"small" if method == "POST" else None
     async with (

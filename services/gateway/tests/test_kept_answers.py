@@ -55,7 +55,7 @@ Start = Callable[..., Any]
 
 
 @pytest.fixture
-def start(lane: str, patient: None) -> Start:
+def start(lane: str) -> Start:
     """`async with start(orders, bus, clock) as client`: a gateway whose time stands still."""
 
     @asynccontextmanager

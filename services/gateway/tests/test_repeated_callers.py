@@ -13,9 +13,6 @@ from cortex_core.testing import FakeClock, Issuer
 
 from .repeated_requests import LIST, asking
 
-pytestmark = pytest.mark.usefixtures("patient")
-
-
 PEPPER: Final = "0123456789abcdef" * 4
 ROOT: Final = Principal("root", scopes=frozenset({"files:read"}), method="jwt")
 

@@ -17,8 +17,6 @@ from cortex_gateway.dataplane.prepared import Budget, Remembered
 from .express_wire import connected, whole
 from .repeated_requests import LIST, asking
 
-pytestmark = pytest.mark.usefixtures("patient")
-
 COMPLETED: Final = {"orderId": "ord_1", "customerId": "c", "total": 1, "currency": "EUR", "processingTime": 0.5}
 _OURS: Final = re.compile(rb"\A(x-request-id|traceparent|x-cortex-principal|x-request-deadline)\Z")
 

@@ -54,7 +54,7 @@ class ExchangeContract:
         """`open_upstreams(address or addresses, tracer=…, connections=…)`"""
         raise AssertionError("each adapter's test says how it is opened")
 
-    async def test_each_service_has_connections_of_its_own(self, open_upstreams: Open) -> None:
+    async def test_each_service_has_connections_of_its_own(self, open_upstreams: Open, real_bounds: None) -> None:
         asked = 0
         over = asyncio.Event()
 

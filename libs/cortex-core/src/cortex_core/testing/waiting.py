@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 @overload
-async def eventually(condition: Callable[[], Awaitable[T]], within: float = 5.0) -> T: ...
+async def eventually(condition: Callable[[], Awaitable[T]], within: float = 20.0) -> T: ...
 @overload
-async def eventually(condition: Callable[[], T], within: float = 5.0) -> T: ...
-async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 5.0) -> T:
+async def eventually(condition: Callable[[], T], within: float = 20.0) -> T: ...
+async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 20.0) -> T:
     """The first truthy value of `condition()`, sync or async, asked every 10 ms of real time for `within` seconds.
 
     Raises AssertionError when the time is over. A condition may assert: its AssertionError means `not yet`, and is the
