@@ -31,6 +31,10 @@ demo: setup  ## show the whole journey on the running hub (URL=http://… of ano
 test: setup  ## unit and integration tests, in parallel, in random order
 	@$(bin)/pytest -q -n 3 --dist worksteal
 
+.PHONY: standstill
+standstill: setup  ## the tests while each process that runs them stands still again and again (ONLY=services/order)
+	@exec $(bin)/python -m pytest -q -n 8 --dist worksteal -p scripts.standstill $(ONLY)
+
 .PHONY: format
 format: setup  ## format the code
 	@$(bin)/ruff format $(sources)
