@@ -15,7 +15,7 @@ import sys
 import pytest
 
 SHORTEST, LONGEST = 0.5, 1.2  # seconds of a standstill
-APART = 0.25  # seconds until the next one begins, at most
+APART = 1.0  # seconds until the next one begins, at most
 
 
 class Standstill:

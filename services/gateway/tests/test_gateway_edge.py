@@ -106,7 +106,7 @@ class TestCompression:
 class TestCache:
     async def test_what_a_service_lets_be_kept_is_asked_once(self, start_gateway: Any, recorder: Any) -> None:
         analytics = recorder(200, LIST, [JSON, (b"cache-control", b"public, max-age=60")])
-        async with start_gateway(analytics=analytics) as client:
+        async with start_gateway(None, {"clock": FakeClock()}, analytics=analytics) as client:
             async with client.get("/api/analytics/metrics") as first:
                 await first.read()
             async with client.get("/api/analytics/metrics") as second:
@@ -120,7 +120,7 @@ class TestCache:
 
     async def test_a_client_that_has_it_is_told_so(self, start_gateway: Any, recorder: Any) -> None:
         analytics = recorder(200, LIST, [JSON, (b"cache-control", b"public, max-age=60"), (b"etag", b'"v1"')])
-        async with start_gateway(analytics=analytics) as client:
+        async with start_gateway(None, {"clock": FakeClock()}, analytics=analytics) as client:
             await status_of(client, "/api/analytics/metrics")
             headers = {"If-None-Match": 'W/"v1"'}
             async with client.get("/api/analytics/metrics", headers=headers) as reply:

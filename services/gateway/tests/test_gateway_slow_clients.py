@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from cortex_core.chassis.http_protocol import ConnectionLimits
 from cortex_core.testing import eventually
 
 from .express_wire import connected, service
 
 MANY = 500
+PATIENT = ConnectionLimits(keep_alive=60.0)  # else a connection that is used again may just have ended
 OTHERS = 50
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 FILE = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % (64 << 20)
@@ -102,7 +104,7 @@ async def test_five_hundred_slow_clients_take_no_place_from_others(
     body = b"small" if method == "POST" else None
     async with (
         service(answering) as address,
-        start_gateway(**{name: address}) as client,
+        start_gateway(limits=PATIENT, **{name: address}) as client,
         slow(client, request_, trickling=trickling),
     ):
         async with asyncio.timeout(10):  # until the 500 have had their heads, which is the service's work
