@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from cortex_core.asgi.types import ASGIApp, Message, Receive, Scope, Send
 from cortex_core.chassis.connection_reporter import ConnectionReporter
+from cortex_core.chassis.early_signals import TOLD_EARLY, EarlySignals
 from cortex_core.chassis.explaining import explain, with_its_variable
 from cortex_core.chassis.http_protocol import HttpProtocol, guarded
 from cortex_core.chassis.platform import Platform
@@ -59,9 +60,11 @@ def serve(
     told: dict[str, Any] = {}
     if words and not _is_command(words):
         told["server_workers"] = _workers_wanted(settings_class.service, words)
+    early = EarlySignals()
     try:
         if _is_command(words):
             raise SystemExit(_command(settings_class, words, migrations, projections))
+        early.listen()
         settings = settings_class(**told)
     except ValidationError as error:
         fail(settings_class.service, EX_CONFIG, *explain(error, settings_class))
@@ -77,13 +80,13 @@ def serve(
         )
     process = _Process(build, settings, protocol, listener)
     if settings.server_workers == 1:
-        raise SystemExit(process.serve())
+        raise SystemExit(process.serve(early))
     try:
         folder = tempfile.TemporaryDirectory(prefix=f"cortex-{settings.service}-")
     except OSError:
         fail(settings.service, EX_UNAVAILABLE, "workers need a temporary folder for their figures: mount one at /tmp")
     with folder as name:
-        status = _supervised(process, Path(name))
+        status = _supervised(process, Path(name), early)
     raise SystemExit(status)
 
 
@@ -102,7 +105,7 @@ class _Process(Generic[SomeConfig]):
         self.protocol = protocol
         self.listener = listener
 
-    def serve(self, place: "Place | None" = None) -> int:
+    def serve(self, early: EarlySignals, place: "Place | None" = None) -> int:
         """Its exit status, once it has drained."""
         settings = self.settings
         gc.disable()  # what is made while starting stays for ever: collecting in between finds nothing
@@ -121,7 +124,8 @@ class _Process(Generic[SomeConfig]):
         )
         started.orphaned = server.terminate
         try:
-            server.run()
+            if not server.run(early.numbers):
+                Logger.get(settings.service).info(TOLD_EARLY)
         except SystemExit:
             if started.failure is None:
                 raise
@@ -129,13 +133,13 @@ class _Process(Generic[SomeConfig]):
         return 0
 
 
-def _supervised(process: _Process[Any], folder: Path) -> int:
+def _supervised(process: _Process[Any], folder: Path, early: EarlySignals) -> int:
     from cortex_core.chassis.workers import Workers
     from cortex_core.observability.metrics_of_workers import count_death, found_metrics, leave_metrics, share_metrics
 
     def work(place: "Place") -> int:
         share_metrics(folder, place.number)
-        return process.serve(place)
+        return process.serve(place.early, place)
 
     settings = process.settings
     logger = Logger.get(settings.service)
@@ -149,7 +153,7 @@ def _supervised(process: _Process[Any], folder: Path) -> int:
         on_last=process.listener.close,  # each worker has its own; with ours the kernel would go on taking connections
         on_end=partial(leave_metrics, folder),
         on_death=partial(count_death, folder),
-    ).run()
+    ).run(early.numbers)
 
 
 def _is_command(words: Sequence[str]) -> bool:

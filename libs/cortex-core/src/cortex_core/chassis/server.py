@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -13,6 +13,7 @@ import uvicorn
 
 from cortex_core.asgi.types import ASGIApp
 from cortex_core.chassis.drain import ClosingConnections, Drain
+from cortex_core.chassis.early_signals import ENDING
 from cortex_core.chassis.http_protocol import HttpProtocol
 from cortex_core.chassis.websocket import WebSocketProtocol
 
@@ -88,12 +89,19 @@ class CortexHttpServer:
         """What SIGTERM does: `drain` begins, and after its delay `close` is called."""
         self._server.terminate()
 
-    def run(self) -> None:
-        """Listens in an event loop of its own until SIGTERM or SIGINT has drained it."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _already_drained)
+    def run(self, early: Sequence[int] = ()) -> bool:
+        """Listens in an event loop of its own until SIGTERM or SIGINT has drained it. False where one came before that
+        loop, or is among `early`: then nothing was opened."""
+        hear = self._server.handle_exit  # uvicorn's handlers come later and go sooner; they are the same function
+        for number in ENDING:
+            signal.signal(number, hear)
+        for told in early:
+            hear(told, None)
         with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+            if self._server.told:
+                return False
             runner.run(self.listen())
+        return True
 
 
 class _Server(uvicorn.Server):
@@ -107,6 +115,11 @@ class _Server(uvicorn.Server):
         self._signals = signals
         self._end: float | None = None  # on the monotonic clock: when it stops accepting
 
+    @property
+    def told(self) -> bool:
+        """Whether a signal, or `close`, has said that it is to end."""
+        return self._end is not None or self.should_exit
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         if not self._signals:
@@ -116,7 +129,7 @@ class _Server(uvicorn.Server):
             yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if sig == signal.SIGTERM and self._end is None and not self.should_exit:
+        if sig == signal.SIGTERM and not self.told:
             self._captured_signals.append(sig)
             self.terminate()
         else:
@@ -138,10 +151,6 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._drain.begin()
         await super().shutdown(sockets)
-
-
-def _already_drained(number: int, frame: FrameType | None) -> None:
-    """uvicorn raises the signal again once it has drained. By then there is nothing left to do but return: exit 0."""
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:

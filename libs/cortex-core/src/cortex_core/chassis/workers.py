@@ -14,10 +14,11 @@ import random
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from cortex_core.chassis.early_signals import TOLD_EARLY, EarlySignals
 from cortex_core.observability import Logger
 
 _PAUSE, _LONGEST_PAUSE, _SETTLED = 0.1, 10.0, 10.0  # seconds: before a restart, and how long one must live to be well
@@ -27,12 +28,13 @@ _HUNG: Final = 60.0  # seconds that a worker may take to be ready
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a worker is given: a number that no other living worker has, what to call once it serves, and a descriptor
-    that becomes readable when the parent is gone."""
+    """What a worker is given: a number that no other living worker has, what to call once it serves, a descriptor that
+    becomes readable when the parent is gone, and the signals that came since its birth."""
 
     number: int
     ready: Callable[[], None]
     lifeline: int
+    early: EarlySignals
 
 
 @dataclass(slots=True)
@@ -71,14 +73,18 @@ class Workers:
     _lifeline: tuple[int, int] = (-1, -1)
     _wakeup: tuple[int, int] = (-1, -1)
 
-    def run(self) -> int:
-        """Returns when all have ended: 0, or the status of the first that could not start."""
+    def run(self, early: Sequence[int] = ()) -> int:
+        """Returns when all have ended: 0, or the status of the first that could not start. `early`: signals that came
+        before; one that says to end leaves nothing to start."""
         self._lifeline, self._wakeup = os.pipe(), os.pipe()
         for end in self._wakeup:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
         before = {number: signal.signal(number, _noted) for number in _SIGNALS}
         try:
+            if self._is_told(early):
+                self.logger.info(TOLD_EARLY)
+                return 0
             for _ in range(self.count):
                 self._start()
             while self._workers or (self._end is None and self._due):
@@ -96,21 +102,28 @@ class Workers:
         taken = {worker.number for worker in self._workers.values()}
         number = next(each for each in itertools.count() if each not in taken)
         news, tell = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(news)
-            self._become(Place(number, lambda: _tell_and_close(tell), self._lifeline[0]))
+        early = EarlySignals()
+        # Held until the worker has handlers of its own: ours would tell us, by the descriptor it has from us, not it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                os.close(news)
+                self._become(Place(number, lambda: _tell_and_close(tell), self._lifeline[0], early), before)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(tell)
         self._workers[pid] = _Worker(pid, number, news, time.monotonic(), replaces=replaces)
 
-    def _become(self, place: Place) -> None:
+    def _become(self, place: Place, unmasked: Iterable[int]) -> None:
         """In the new process. It never returns into what the parent was doing."""
         status = 70  # sysexits.h: something nobody expected
         try:
             signal.set_wakeup_fd(-1)
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
+            place.early.listen()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes tells all of us; the parent decides
+            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
             os.close(self._lifeline[1])
             others = [worker.news for worker in self._workers.values() if worker.news >= 0]
             for descriptor in (*self._wakeup, *others):
@@ -160,6 +173,10 @@ class Workers:
             elif number == signal.SIGHUP and self._end is None:
                 self._again = True
                 self._replace_next()
+
+    def _is_told(self, early: Sequence[int]) -> bool:
+        self._hear(early)
+        return self._end is not None
 
     def _begin_end(self, number: int = signal.SIGTERM) -> None:
         self._end = time.monotonic() + self.grace
