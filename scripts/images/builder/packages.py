@@ -23,9 +23,10 @@ _LEFT_OUT: Final = re.compile(
       |zstandard/_cffi\.|fastapi_offline/static/redoc     # the other back end; a page we do not serve
       |(google/(api|cloud|gapic|logging|longrunning|rpc|type)|googleapis_common_protos-[^/]*\.dist-info)/  # for gRPC
       |google/protobuf/((compiler|testdata|util)/|(descriptor_pb2|json_format|service_reflection)\.py$)
-      |opentelemetry/(sdk/(_logs|_configuration)|proto/(collector/)?(logs|metrics|profiles)|semconv/trace)/
+      |opentelemetry/(sdk/(_logs|_configuration|metrics)|proto/(collector/)?(logs|metrics|profiles)|semconv/trace)/
       |opentelemetry/semconv/_incubating/(attributes|metrics)/(?!__init__|otel_)
       |opentelemetry/exporter/otlp/proto/(http/(metric|_log)_exporter|common/_internal/(metrics|_log)_encoder)/
+      |pydantic/v1/                                        # FastAPI asks of each type whether it is one of these
       |charset_normalizer/(cli/|(cd|md)\.cpython)         # its Python is there, for the text of a refusal
       |urllib3/contrib/(emscripten/|pyopenssl\.py$)
       |PIL/_(avif|imagingft|imagingcms|imagingmorph|imagingmath|imagingtk)\.     # not an image that compute takes
@@ -34,7 +35,7 @@ _LEFT_OUT: Final = re.compile(
     re.VERBOSE,
 )
 _AUTHORITIES: Final = "certifi/cacert.pem"
-_READS_ITS_DOCSTRINGS: Final = re.compile(r"sqlalchemy/")  # it writes into them while it is imported
+_READS_ITS_DOCSTRINGS: Final = re.compile(r"sqlalchemy/(.+/)?events\.py$")  # it writes into them as it is imported
 _OURS: Final = re.compile(r"cortex_[a-z]+(-[^/]*\.dist-info)?/")
 
 

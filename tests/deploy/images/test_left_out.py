@@ -1,5 +1,6 @@
-"""Of the packages that send traces an image has what sending loads."""
+"""Of others' packages an image has what a service loads, and of their words those that are read."""
 
+import marshal
 import sys
 import sysconfig
 from pathlib import Path
@@ -14,7 +15,10 @@ KEPT = {
     "charset_normalizer/md.py",
     "google/protobuf/descriptor.py",
     "opentelemetry/proto/collector/trace/v1/trace_service_pb2.py",
+    "opentelemetry/sdk/trace/__init__.py",
     "opentelemetry/semconv/_incubating/metrics/otel_metrics.py",
+    "pydantic/main.py",
+    "redis/observability/providers.py",
 }
 LEFT_OUT = {
     "charset_normalizer/md.cpython-311-x86_64-linux-gnu.so",
@@ -25,7 +29,9 @@ LEFT_OUT = {
     "opentelemetry/exporter/otlp/proto/http/metric_exporter/__init__.py",
     "opentelemetry/proto/collector/metrics/v1/metrics_service_pb2.py",
     "opentelemetry/sdk/_logs/__init__.py",
+    "opentelemetry/sdk/metrics/__init__.py",
     "opentelemetry/semconv/_incubating/metrics/k8s_metrics.py",
+    "pydantic/v1/main.py",
     "urllib3/contrib/emscripten/fetch.py",
 }
 
@@ -47,7 +53,7 @@ def _site(place: Path) -> Path:
     return Path(sysconfig.get_path("purelib", "venv", {"base": str(place)}))
 
 
-def test_only_what_sends_traces_is_kept(environment: Path) -> None:
+def test_only_what_is_loaded_is_kept(environment: Path) -> None:
     found = {path.relative_to(_site(environment)).as_posix() for path in files(environment, lambda _: True)}
 
     assert found == KEPT
@@ -58,3 +64,17 @@ def test_the_authorities_of_requests_are_the_systems(environment: Path, tmp_path
 
     (link,) = (tmp_path / "layer").rglob("cacert.pem")
     assert link.readlink() == BUNDLE
+
+
+@pytest.mark.parametrize(("module", "kept"), [("orm/events", True), ("sql/compiler", False), ("events", True)])
+def test_of_sqlalchemy_only_events_keep_their_docstrings(
+    environment: Path, tmp_path: Path, module: str, kept: bool
+) -> None:
+    """It rewrites them while it is imported."""
+    source = _site(environment) / f"sqlalchemy/{module}.py"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text('"""What it is."""\n')
+    dependencies(environment, tmp_path / "layer", [])
+
+    (compiled,) = (tmp_path / "layer").rglob(f"{Path(module).name}.pyc")
+    assert ("What it is." in marshal.loads(compiled.read_bytes()[16:]).co_consts) == kept
