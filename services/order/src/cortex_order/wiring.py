@@ -11,7 +11,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from cortex_core.actors import ActorSystem
-from cortex_core.chassis import ActorReporter, Platform, Resilience, create_app, projecting, projector_of, relaying
+from cortex_core.chassis import Platform, Resilience, create_app, projecting, projector_of, relaying
+from cortex_core.chassis.actor_reporter import ActorReporter
 from cortex_core.events import EventBus
 from cortex_core.eventsourcing.sql import open_event_store
 from cortex_core.kernel import Clock

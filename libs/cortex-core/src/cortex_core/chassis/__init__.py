@@ -1,6 +1,7 @@
-"""The chassis: the only place that knows FastAPI and uvicorn. A service gives it settings, use cases and routes."""
+"""The chassis: the only place that knows FastAPI and uvicorn. A service gives it settings, use cases and routes.
 
-from cortex_core.chassis.actor_reporter import ActorReporter
+What one service has a use for is imported from its module: `actor_reporter`."""
+
 from cortex_core.chassis.app import create_app, use_cases
 from cortex_core.chassis.assembly import make_platform
 from cortex_core.chassis.authentication import (
@@ -38,7 +39,6 @@ from cortex_core.chassis.upstream import (
 
 __all__ = [
     "UNWELL",
-    "ActorReporter",
     "Answered",
     "CachedClient",
     "Config",

@@ -1,5 +1,6 @@
 """PooledUpstreams: `ports.Upstreams` over the pool that the express lane uses, too: one circuit, one set of places and
-one of connections for both. WebSockets are opened by aiohttp, within the same circuit and places.
+one of connections for both. WebSockets are opened by aiohttp, within the same circuit and places; it is loaded with the
+first of them.
 
 Bodies stream both ways under back-pressure: the next part is read when the last one was taken. Only waiting for the
 service is timed; a client may be as slow as its line.
@@ -7,8 +8,9 @@ service is timed; a client may be as slow as its line.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -20,9 +22,11 @@ from cortex_gateway.adapters.pool import ConnectionPool
 from cortex_gateway.adapters.pool.errors import late, unavailable
 from cortex_gateway.adapters.pool.hooks import PoolHooks
 from cortex_gateway.adapters.reception import Reception
-from cortex_gateway.adapters.sockets import Sockets
 from cortex_gateway.ports import Answer, Call, Departure, Head, Socket
 from cortex_gateway.routes import Service
+
+if TYPE_CHECKING:
+    from cortex_gateway.adapters.sockets import Sockets
 
 _MAX_DOCUMENT: Final = 8 << 20  # bytes of a JSON document that we read whole
 _CARRIERS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})  # the carrier adds
@@ -47,12 +51,14 @@ class PooledUpstreams:
         self._clock = clock
         blocks = resilience or Resilience(clock=clock)
         self.pool = ConnectionPool(addresses, resilience=blocks, connections=connections, hooks=hooks)
-        self._sockets = Sockets(self.pool)
+        self._sockets: Sockets | None = None
+        self._first_socket = asyncio.Lock()
+        self._opened_late: AsyncExitStack
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["PooledUpstreams"]:
         """Holds the connections; closes them at the end of the block."""
-        async with self.pool.opened(), self._sockets.opened():
+        async with self.pool.opened(), AsyncExitStack() as self._opened_late:
             yield self
 
     @asynccontextmanager
@@ -95,10 +101,20 @@ class PooledUpstreams:
         """The circuit and the bulkhead guard the opening. An open socket holds a connection, and no place of theirs."""
         with self._span(call):
             headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in call.headers]
-            async with self._sockets.connect(
+            sockets = self._sockets or await self._open_sockets()
+            async with sockets.connect(
                 call, [*headers, *outgoing_headers(clock=self._clock).items()], subprotocols
             ) as socket:
                 yield socket
+
+    async def _open_sockets(self) -> "Sockets":
+        async with self._first_socket:
+            if self._sockets is None:
+                # aiohttp is 6 MB, for gateways that have sockets to pass; and 0.1 s, in which requests go on meanwhile.
+                module = await asyncio.to_thread(import_module, "cortex_gateway.adapters.sockets")
+                opened: Sockets = await self._opened_late.enter_async_context(module.Sockets(self.pool).opened())
+                self._sockets = opened
+            return self._sockets
 
     async def fetch(self, service: Service, path: str, timeout: float) -> Any:
         """Past the circuit: a report on a service is asked of that service."""
