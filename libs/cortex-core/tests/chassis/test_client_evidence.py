@@ -1,8 +1,10 @@
 """What is evidence against a service that the client calls, and what says nothing of it."""
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from cortex_core.chassis import CachedClient, Resilience, ServiceClient, Upstrea
 from cortex_core.chassis.upstream import is_hurried
 from cortex_core.kernel import use_context
 from cortex_core.observability import MetricsCollector
+from cortex_core.resilience import CircuitBreaker
 from cortex_core.testing import FakeClock, eventually, serving
 
 CLOSED, HALF_OPEN, OPEN = 0, 1, 2
@@ -63,16 +66,25 @@ def metrics() -> MetricsCollector:
 
 @pytest.fixture
 async def client(clock: FakeClock, metrics: MetricsCollector) -> AsyncIterator[ServiceClient]:
-    """Its circuits go by `clock`, and so would its pauses: for what is not tried again."""
-    client = ServiceClient(resilience=Resilience(metrics, clock=clock), connections=1)
+    """Its circuits go by `clock`, and so would its pauses: for what is not tried again, as what found no connection
+    within a busy machine's pause would be."""
+    client = ServiceClient(resilience=Resilience(metrics, clock=clock), connections=1, connect_timeout=60.0)
     yield client
     await client.aclose()
+
+
+class Unhurried(Resilience):
+    """Its circuits remember, and stay open, for an hour: however long the machine stands still."""
+
+    def circuit_breaker(self, name: str, **options: Any) -> CircuitBreaker:
+        window = replace(options.pop("window"), seconds=3600.0)
+        return super().circuit_breaker(name, **{**options, "window": window, "reset_timeout": 3600.0})
 
 
 @pytest.fixture
 async def patient(metrics: MetricsCollector) -> AsyncIterator[ServiceClient]:
     """As services have it, on the machine's clock."""
-    client = ServiceClient(resilience=Resilience(metrics))
+    client = ServiceClient(resilience=Unhurried(metrics))
     yield client
     await client.aclose()
 
@@ -87,6 +99,15 @@ async def times_out(client: ServiceClient, url: str, **more: Any) -> None:
         await client.request("GET", url, **more)
 
 
+async def until_open(state: Callable[[], float], call: Callable[[], Awaitable[None]]) -> None:
+    """Twenty calls that were made are enough; on a busy machine a call's time may be over before that."""
+    for _ in range(200):
+        if state() == OPEN:
+            break
+        await call()
+    assert state() == OPEN
+
+
 async def opened(client: ServiceClient, service: Service, url: str) -> None:
     service.status = 503
     for _ in range(20):
@@ -96,44 +117,39 @@ async def opened(client: ServiceClient, service: Service, url: str) -> None:
 class TestAServiceThatHangs:
     async def test_it_opens_its_circuit(self, patient: ServiceClient, service: Service, url: str, state: Any) -> None:
         service.hangs = True
-        for _ in range(20):
-            await times_out(patient, url, timeout=0.01)
+        await until_open(state, lambda: times_out(patient, url, timeout=0.01))
 
         with pytest.raises(UpstreamUnavailable, match="circuit"):
-            await patient.request("GET", url, timeout=0.01)
-        assert state() == OPEN
+            await patient.request("GET", url, timeout=60.0)
 
     @pytest.mark.parametrize("share", [0.95, 1.0, 1000.0])
     async def test_a_deadline_that_leaves_a_call_its_time_does_not_excuse_it(
         self, patient: ServiceClient, service: Service, url: str, state: Any, share: float
     ) -> None:
-        service.hangs = True
-        for _ in range(20):
+        async def call() -> None:
             with use_context(deadline=time.monotonic() + 0.05 * share):
                 await times_out(patient, url, timeout=0.05)
 
-        assert state() == OPEN
+        service.hangs = True
+        await until_open(state, call)
 
     async def test_neither_does_a_policy_of_the_callers_own(
         self, patient: ServiceClient, service: Service, url: str, state: Any
     ) -> None:
         service.hangs = True
-        for _ in range(20):
-            await times_out(patient, url, timeout=0.01, retry=False)
-
-        assert state() == OPEN
+        await until_open(state, lambda: times_out(patient, url, timeout=0.01, retry=False))
 
     async def test_neither_does_a_cache_before_it(
         self, patient: ServiceClient, service: Service, url: str, state: Any
     ) -> None:
-        service.hangs = True
-        cached = CachedClient(patient, store=MemoryCacheStore(1 << 20))
-        for n in range(40):  # more than it takes: on a busy machine a call may be over before it was made
+        async def call() -> None:
             with pytest.raises((UpstreamTimeout, UpstreamUnavailable)):
-                await cached.request("GET", f"{url}/{n}", timeout=0.05)
-        await cached.aclose()
+                await cached.request("GET", f"{url}/{next(numbers)}", timeout=0.05)
 
-        assert state() == OPEN
+        service.hangs, numbers = True, itertools.count()
+        cached = CachedClient(patient, store=MemoryCacheStore(1 << 20))
+        await until_open(state, call)
+        await cached.aclose()
 
 
 class TestHalfOpen:

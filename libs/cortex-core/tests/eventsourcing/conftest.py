@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from cortex_core.eventsourcing import RELAY, Leadership, MemoryEventStore, Relay, Wire
 from cortex_core.eventsourcing.sql import SqlEventStore, open_event_store
+from cortex_core.eventsourcing.sql.engines import postgresql
 from cortex_core.testing import FakeClock
 
 
@@ -28,6 +29,23 @@ def on_both(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgres_url"))
     return f"sqlite+aiosqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture
+def only_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Of what bounds a session on PostgreSQL, this one of its settings is left (None: none), as a store that is opened
+    from now on has it by its `busy_timeout`. The others, just as short, would end what a test does when the machine
+    stands still."""
+
+    def leave(name: str | None, *, answers_within: float = 60.0) -> None:
+        def limits(busy_timeout: float) -> dict[str, str]:
+            return {each: value if each == name else "60000" for each, value in made(busy_timeout).items()}
+
+        monkeypatch.setattr(postgresql, "_limits", limits)
+        monkeypatch.setattr(postgresql, "_LEAST", answers_within)
+
+    made = postgresql._limits
+    return leave
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cortex_core.eventsourcing import EventStoreUnavailable, Message, NewEvent
+from cortex_core.eventsourcing import EventStoreUnavailable, Message, NewEvent, StaleVersion
 from cortex_core.eventsourcing.sql import SqlEventStore, open_event_store, upgrade
 from cortex_core.testing import PostgresServer, eventually, free_port
 
@@ -34,6 +34,22 @@ async def answers(store: SqlEventStore) -> bool:
     except EventStoreUnavailable:
         return False
     return True
+
+
+async def takes_more(store: SqlEventStore) -> bool:
+    try:
+        await store.append("a", [ticked()], expected_version=len(await store.read("a")))
+    except (EventStoreUnavailable, StaleVersion):
+        return False
+    return True
+
+
+async def has_two_connections(store: SqlEventStore) -> bool:
+    try:
+        async with store.reading() as one, store.reading() as two:
+            return await backend(one) != await backend(two)
+    except EventStoreUnavailable:
+        return False
 
 
 async def opening(url: str) -> EventStoreUnavailable:
@@ -166,8 +182,8 @@ async def test_a_server_that_has_stopped_answering_is_not_waited_for(
 ) -> None:
     """Its system takes what is sent, and nothing comes back: neither to those who are connected nor to new ones."""
     async with open_event_store(postgres_url, busy_timeout=0.1) as store:
-        await store.append("a", [ticked()], expected_version=0)
-        await store.check()
+        await eventually(lambda: takes_more(store))
+        await eventually(lambda: answers(store))
         postgres_server.pause()
         try:
             outcomes = await asyncio.wait_for(
@@ -177,23 +193,22 @@ async def test_a_server_that_has_stopped_answering_is_not_waited_for(
                     *(store.append(f"s{n}", [ticked()], expected_version=0) for n in range(6)),
                     return_exceptions=True,
                 ),
-                10,
+                60,
             )
         finally:
             postgres_server.resume()
 
         assert {type(each) for each in outcomes} == {EventStoreUnavailable}
         await eventually(lambda: answers(store))
-        version = len(await store.read("b"))
-        assert await store.append("b", [ticked()], expected_version=version) == version + 1
+        await eventually(lambda: takes_more(store))
 
 
 async def test_one_connection_without_an_answer_is_enough_to_give_up_the_others(
-    postgres_server: PostgresServer, postgres_url: str
+    postgres_server: PostgresServer, postgres_url: str, only_limit: Callable[..., None]
 ) -> None:
+    only_limit(None, answers_within=1.0)
     async with open_event_store(postgres_url, busy_timeout=0.1) as store:
-        async with store.reading() as one, store.reading() as two:
-            assert await backend(one) != await backend(two)
+        await eventually(lambda: has_two_connections(store))
         postgres_server.pause()
         try:
             with pytest.raises(EventStoreUnavailable, match="does not answer") as first:
@@ -206,7 +221,10 @@ async def test_one_connection_without_an_answer_is_enough_to_give_up_the_others(
     assert (first.value.attempted, second.value.attempted) == (True, False)
 
 
-async def test_a_lock_that_is_held_for_too_long_is_unavailable(postgres_url: str, store: SqlEventStore) -> None:
+async def test_a_lock_that_is_held_for_too_long_is_unavailable(
+    postgres_url: str, store: SqlEventStore, only_limit: Callable[..., None]
+) -> None:
+    only_limit("lock_timeout")
     async with open_event_store(postgres_url, busy_timeout=0.1) as hurried, store.transaction() as holder:
         await holder.execute(text("LOCK TABLE events"))
 
@@ -217,19 +235,23 @@ async def test_a_lock_that_is_held_for_too_long_is_unavailable(postgres_url: str
     assert caught.value.retryable
 
 
-async def test_a_statement_that_takes_too_long_is_unavailable(postgres_url: str) -> None:
+async def test_a_statement_that_takes_too_long_is_unavailable(
+    postgres_url: str, only_limit: Callable[..., None]
+) -> None:
+    only_limit("statement_timeout")
     async with open_event_store(postgres_url, busy_timeout=0.1) as store:
         with pytest.raises(EventStoreUnavailable, match="57014"):
             async with store.transaction() as connection:
-                await connection.execute(text("SELECT pg_sleep(5)"))
+                await connection.execute(text("SELECT pg_sleep(60)"))
 
-        await store.check()
+        await eventually(lambda: answers(store))
 
 
 async def test_a_transaction_that_was_forgotten_is_ended_by_the_server(
-    postgres_url: str, postgres_server: PostgresServer
+    postgres_url: str, postgres_server: PostgresServer, only_limit: Callable[..., None]
 ) -> None:
     """Its process may have been stopped with it open: others must not wait for its locks and its positions."""
+    only_limit("idle_in_transaction_session_timeout")
     async with open_event_store(postgres_url, busy_timeout=0.1) as store:
         with pytest.raises(EventStoreUnavailable):
             async with store.transaction() as connection:
@@ -238,7 +260,8 @@ async def test_a_transaction_that_was_forgotten_is_ended_by_the_server(
                 await eventually(lambda: postgres_server.execute(gone) == [])
                 await connection.execute(text("SELECT 1"))
 
-        assert await store.append("a", [ticked()], expected_version=0) == 1
+    async with open_event_store(postgres_url) as another:
+        assert await another.append("a", [ticked()], expected_version=0) == 1
 
 
 async def test_of_two_in_each_others_way_one_is_told_to_come_back(

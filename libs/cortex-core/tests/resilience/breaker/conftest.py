@@ -94,11 +94,12 @@ def opened() -> Callable[..., Any]:
 
 @pytest.fixture
 async def make(redis_url: str) -> AsyncIterator[Callable[..., RedisBallot]]:
-    """Makes ballots on the test's Redis; they are closed at the end."""
+    """Makes ballots on the test's Redis; they are closed at the end. However long the machine stands still, Redis
+    answers in time and nobody is silent for too long."""
     async with AsyncExitStack() as stack:
 
         def ballot(replica: str, **settings: Any) -> RedisBallot:
-            made = RedisBallot(redis_url, "payments", replica=replica, **{"ttl": 60.0, **settings})
+            made = RedisBallot(redis_url, "payments", replica=replica, **{"ttl": 600.0, "timeout": 60.0, **settings})
             stack.push_async_callback(made.aclose)
             return made
 

@@ -66,7 +66,7 @@ class RebuildsContract:
             await replicas[0].rebuild()
             for stream in range(50):
                 await store.append(f"t{stream}", [placed(n) for n in range(10)], expected_version=0)
-            await eventually(lambda: self._switched(store), within=20)
+            await eventually(lambda: self._switched(store), within=60)
             assert await replicas[1].caught_up(within=10)
 
         assert await store.head() > at_begin
