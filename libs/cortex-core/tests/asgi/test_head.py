@@ -77,7 +77,7 @@ class TestTheBodyThatNobodyWants:
             await asyncio.Event().wait()
 
         client = Client("HEAD")
-        await asyncio.wait_for(client.ask(HeadFromGet(endless)), 5)
+        await asyncio.wait_for(client.ask(HeadFromGet(endless)), 30)
 
         assert client.came == WHOLE
 
@@ -107,7 +107,7 @@ class TestTheBodyThatNobodyWants:
                 group.create_task(asyncio.Event().wait())
 
         client = Client("HEAD")
-        await asyncio.wait_for(client.ask(HeadFromGet(several)), 5)
+        await asyncio.wait_for(client.ask(HeadFromGet(several)), 30)
 
         assert client.came == WHOLE
 

@@ -29,7 +29,7 @@ async def test_it_is_cancelled_again(at_the_end_of: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(background, "_AGAIN", 0.01)
     tasks, work = background.Background(Logger.get("test")), Deaf()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         if at_the_end_of == "the block":
             async with tasks.during(work, "deaf"):
                 await asyncio.sleep(0)

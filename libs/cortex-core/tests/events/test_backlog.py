@@ -84,7 +84,7 @@ async def test_a_cancelled_take_takes_nothing() -> None:
     taking.cancel()
     await asyncio.wait({taking})
 
-    assert (await asyncio.wait_for(backlog.take(), 1)).id[0] == 1
+    assert (await asyncio.wait_for(backlog.take(), 30)).id[0] == 1
 
 
 async def test_it_is_hungry_before_it_is_empty_and_sated_again_by_enough() -> None:

@@ -282,7 +282,7 @@ def test_an_event_loop_that_ends_leaves_nothing_hanging(database_url: str) -> No
         await gate.entered.wait()
         assert len(callers) == 2  # and the loop ends, without anything being closed
 
-    asyncio.run(asyncio.wait_for(life(), 5))
+    asyncio.run(asyncio.wait_for(life(), 30))
 
     assert [type(each) for each in outcomes] == [asyncio.CancelledError] * 2
 

@@ -108,7 +108,7 @@ async def test_under_load_nothing_is_skipped_and_the_end_is_reached(postgres_url
             together = (append(number) for number in range(begin, begin + 12))
             outcomes += await asyncio.gather(*together, return_exceptions=True)
         done.set()
-        await asyncio.wait_for(following, 10)
+        await asyncio.wait_for(following, 30)
 
         async with reader.reading() as connection:
             stored = (await connection.execute(text("SELECT position FROM events ORDER BY position"))).scalars().all()

@@ -102,9 +102,9 @@ async def test_a_connection_may_take_as_long_as_the_url_says() -> None:
     """A server that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/d?connect_timeout=1"
-        async with open_engines(url) as opened:
+        async with open_engines(url, busy_timeout=120) as opened:
             with pytest.raises(EventStoreUnavailable, match="TimeoutError"):
-                await asyncio.wait_for(_connect(opened.writer), 4)  # five seconds, were it not said
+                await asyncio.wait_for(_connect(opened.writer), 30)  # two minutes, were it not said
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "soon", "1.5"])

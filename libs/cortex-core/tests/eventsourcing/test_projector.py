@@ -255,7 +255,7 @@ async def test_who_waits_wakes_the_projector_for_what_another_process_has_writte
         store._watchers.clear()
         await store.append("a", [placed(1)], expected_version=0)
 
-        assert await asyncio.wait_for(projector.caught_up(within=1), 5)
+        assert await asyncio.wait_for(projector.caught_up(within=1), 30)
         store._watchers.append(projector.wake)
 
 

@@ -260,7 +260,7 @@ async def test_it_ends_at_once_when_cancelled_and_leaves_nothing_behind(
     async with running(make()) as task:
         await eventually(lambda: wire.looks)
         task.cancel()
-        await asyncio.wait_for(asyncio.wait([task]), 1)
+        await asyncio.wait_for(asyncio.wait([task]), 30)
 
     assert task.cancelled()
     assert asyncio.all_tasks() == before

@@ -89,7 +89,7 @@ async def test_a_reader_sees_the_last_commit_and_waits_for_nobody(sql_store: Sql
 
     async with sql_store.transaction() as writer:
         await writer.execute(text("DELETE FROM events"))
-        assert len(await asyncio.wait_for(sql_store.read("a"), 2)) == 1
+        assert len(await asyncio.wait_for(sql_store.read("a"), 30)) == 1
         await writer.rollback()
 
 

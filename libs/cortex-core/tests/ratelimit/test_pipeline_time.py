@@ -34,7 +34,7 @@ async def test_the_oldest_question_is_answered_in_time_or_everybody_is_told(
 
     for each in asked:
         with pytest.raises(LinkLost):
-            await asyncio.wait_for(each, 5)
+            await asyncio.wait_for(each, 30)
     assert [type(error) for error in lost] == [TimeoutError]
     assert len(wire.connections) == reachable
 
@@ -87,7 +87,7 @@ async def test_an_answer_to_the_older_question_in_the_last_moment_saves_the_conn
 
     assert lost == []
     with pytest.raises(LinkLost):  # and the watch goes on
-        await asyncio.wait_for(pipeline.ask(b"never answered;"), 5)
+        await asyncio.wait_for(pipeline.ask(b"never answered;"), 30)
 
 
 async def test_the_time_that_our_own_loop_was_busy_before_the_write_is_not_redis(

@@ -178,7 +178,7 @@ async def test_redis_is_reached_over_a_unix_socket(tmp_path: Path) -> None:
 
     assert (decision.remaining, decision.reset_after) == (7, 60.0)
     await limiter.aclose()
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 30)
     server.close()
     await server.wait_closed()
 

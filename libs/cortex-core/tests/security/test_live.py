@@ -64,7 +64,7 @@ async def at_rest(sessions: LiveSessions) -> None:
 
 
 async def ended(session: Session) -> Any:
-    return await asyncio.wait_for(session.over(), 5)
+    return await asyncio.wait_for(session.over(), 30)
 
 
 @pytest.mark.parametrize(

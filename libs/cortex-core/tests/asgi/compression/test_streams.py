@@ -192,7 +192,7 @@ async def test_a_large_chunk_is_compressed_while_the_loops_own_threads_are_busy(
     app = says(bytes(300_000), headers=[(b"content-type", b"text/plain"), (b"cache-control", b"immutable")])
 
     try:
-        answer = await asyncio.wait_for(get(app, precompressed=kept), 10)
+        answer = await asyncio.wait_for(get(app, precompressed=kept), 30)
     finally:
         released.set()
         await busy

@@ -148,7 +148,7 @@ async def test_what_is_large_is_decoded_while_the_loops_own_threads_are_busy() -
     busy = loop.run_in_executor(None, released.wait)
 
     try:
-        assert await asyncio.wait_for(read(bomb("gzip", 1), "gzip", limit=MIB), 10) == MIB
+        assert await asyncio.wait_for(read(bomb("gzip", 1), "gzip", limit=MIB), 30) == MIB
     finally:
         released.set()
         await busy

@@ -10,7 +10,7 @@ from cortex_core.testing.hostile.wire import parsed
 
 
 async def rest(reader: asyncio.StreamReader) -> list[Answer]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return parsed(await reader.read(), whole=True)
 
 
@@ -23,7 +23,7 @@ async def test_so_many_requests_wait_on_a_connection_and_no_more() -> None:
         port = server._base_url.port  # type: ignore[union-attr]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(get() * 20)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await begun.wait()
         app.hold.set()
         answers = await rest(reader)

@@ -49,7 +49,7 @@ async def test_plain_uvicorn_takes_a_body_for_a_request_behind_an_upgrade(caplog
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
     head = b"POST / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 36\r\n\r\n"
     app = Recorder()
-    async with serving(app, protocol=HttpToolsProtocol) as server, asyncio.timeout(10):
+    async with serving(app, protocol=HttpToolsProtocol) as server, asyncio.timeout(30):
         reader, writer = await asyncio.open_connection("127.0.0.1", server._base_url.port)  # type: ignore[union-attr]
         for sent in (head, smuggled):
             writer.write(sent)

@@ -125,7 +125,7 @@ async def test_a_handshake_that_trickles_is_answered_408() -> None:
     async with serving(app, protocol=guarded(HttpProtocol, ConnectionLimits(head_timeout=0.2))) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server._base_url.port)  # type: ignore[union-attr]
         writer.write(head[:-4])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             (answer,) = parsed(await reader.read(), whole=True)
         writer.close()
 
