@@ -167,11 +167,13 @@ async def test_keys_that_were_never_to_be_had_are_an_outage_and_no_refusal(clock
     source = Source()
     source.answer = OSError("unreachable")
     keys = RotatingKeys(source, clock)
-    await keys.refresh()
+    with pytest.raises(AuthenticationUnavailable):
+        await keys.refresh()
 
     with pytest.raises(AuthenticationUnavailable):
         keys.find("k1")
-    await keys.refresh()
+    with pytest.raises(AuthenticationUnavailable):
+        await keys.refresh()
     assert source.fetched == 1
 
     source.answer = key_set(ONE)
@@ -179,6 +181,22 @@ async def test_keys_that_were_never_to_be_had_are_an_outage_and_no_refusal(clock
     assert keys.find("k1") is None
     await keys.refresh()
     assert keys.find("k1") is not None
+
+
+async def test_they_are_also_where_asking_in_vain_took_longer_than_the_pause(clock: FakeClock) -> None:
+    """A source that hangs: by the end of it the next may be asked already, and nobody knows whose key it is."""
+
+    async def hangs() -> bytes:
+        await clock.sleep(3)
+        raise OSError("no answer")
+
+    keys = RotatingKeys(hangs, clock)
+    asking = asyncio.create_task(keys.refresh())
+    await asyncio.sleep(0)
+    await clock.advance(3)
+
+    with pytest.raises(AuthenticationUnavailable):
+        await asking
 
 
 async def test_a_broken_set_changes_nothing(clock: FakeClock) -> None:

@@ -19,6 +19,7 @@ from cortex_core.security.signatures import SigningKey, UnusableKey, VerifyingKe
 MAX_BYTES: Final = 256 << 10
 MAX_KEYS: Final = 64
 _FIRST_PAUSE: Final = 2.0
+_OUT_OF_REACH: Final = "the keys of the issuer cannot be reached; ask again"
 DEVELOPMENT: Final = "dev-"
 """How a `kid` begins that was made on a developer's machine. Production does not know such keys."""
 
@@ -130,7 +131,7 @@ class RotatingKeys:
         now = self._clock.monotonic()
         if self._keys is None:
             if not self._is_time(now) and self._asking is None:
-                raise AuthenticationUnavailable("the keys of the issuer cannot be reached; ask again")
+                raise AuthenticationUnavailable(_OUT_OF_REACH)
             return None
         age = now - self._fetched
         if age > self._ttl:
@@ -140,10 +141,13 @@ class RotatingKeys:
         return self._keys.get(kid)
 
     async def refresh(self) -> None:
-        """Returns when it has been asked, also when in vain. Whoever comes while somebody asks waits for the same."""
+        """Returns when it has been asked, also when in vain. Whoever comes while somebody asks waits for the same.
+        Raises AuthenticationUnavailable where there are no keys even then."""
         asking = self._ask_once(self._clock.monotonic())
         if asking is not None:
             await asyncio.shield(asking)
+        if self._keys is None:  # `find` would take a fetch that was longer than the pause for one still to come
+            raise AuthenticationUnavailable(_OUT_OF_REACH)
 
     async def aclose(self) -> None:
         if self._asking is not None:

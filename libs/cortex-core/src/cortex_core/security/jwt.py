@@ -50,7 +50,7 @@ class Keys(Protocol):
         ...
 
     async def refresh(self) -> None:
-        """Asks the issuer again, unless that was done a moment ago."""
+        """Asks the issuer again, unless that was done a moment ago. May raise AuthenticationUnavailable."""
         ...
 
 
