@@ -17,15 +17,15 @@ from cortex_core.testing.contracts.apikeys import a_key
 
 
 @asynccontextmanager
-async def answering(after: float) -> AsyncIterator[str]:
-    """A Redis that knows nothing, and takes `after` seconds to say so. Yields its URL."""
+async def answering(after: float | asyncio.Event) -> AsyncIterator[str]:
+    """A Redis that knows nothing, and takes `after` seconds to say so, or until it may. Yields its URL."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await reader.readuntil(b"HGETALL") and await reader.readline():
                 await reader.readline()  # the length of the name
                 await reader.readline()
-                await asyncio.sleep(after)
+                await (after.wait() if isinstance(after, asyncio.Event) else asyncio.sleep(after))
                 writer.write(b"*0\r\n")
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -46,14 +46,18 @@ async def test_a_long_queue_for_our_own_connections_is_no_outage() -> None:
 
 
 async def test_who_waits_for_a_connection_in_vain_is_told_so_and_nobody_else() -> None:
-    async with answering(0.05) as url:
-        keys = RedisApiKeys(url, connections=1, timeout=5, queueing=0.01)
-        found = await asyncio.gather(*(keys.find(a_key().id) for _ in range(3)), return_exceptions=True)
+    may_answer = asyncio.Event()
+    async with answering(may_answer) as url:
+        keys = RedisApiKeys(url, connections=1, timeout=60, queueing=0.01)
+        first, *others = (asyncio.create_task(keys.find(a_key().id)) for _ in range(3))
+        refused = await asyncio.gather(*others, return_exceptions=True)
+        may_answer.set()
+        found = await first
         after = await keys.find(a_key().id)
         await keys.aclose()
 
-    assert found[0] is None and after is None
-    assert all(isinstance(each, KeysUnavailable) and "too many" in each.message for each in found[1:])
+    assert found is None and after is None
+    assert all(isinstance(each, KeysUnavailable) and "too many" in each.message for each in refused)
 
 
 async def test_no_more_than_a_thousand_wait() -> None:
