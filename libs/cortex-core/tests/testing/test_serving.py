@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from cortex_core.chassis.http_protocol import ConnectionLimits
 from cortex_core.testing import serving
 
 Message = MutableMapping[str, Any]
@@ -43,6 +44,11 @@ async def test_the_app_answers_over_http_in_the_tests_own_loop() -> None:
         assert await reply.text() == "/hello"
 
     assert app.loop is asyncio.get_running_loop()
+
+
+async def test_its_client_leaves_an_idle_connection_long_before_the_server_does() -> None:
+    async with serving(Echo()) as client:
+        assert client.connector._keepalive_timeout < ConnectionLimits().keep_alive / 2
 
 
 async def test_the_lifespan_is_run_through() -> None:

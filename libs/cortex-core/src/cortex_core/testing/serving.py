@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import aiohttp
 
+# Seconds after which the client leaves an idle connection. The server does after five: it would, now and then, just as
+# a request is on its way, and what is not idempotent is not sent again.
+_IDLE = 2.0
+
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
@@ -88,7 +92,8 @@ async def serving(
                 await server
                 raise RuntimeError("the server ended before it was ready")
             port = listener.getsockname()[1]
-            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+            connector = aiohttp.TCPConnector(keepalive_timeout=_IDLE)
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as client:
                 yield client
         finally:
             over.set()
