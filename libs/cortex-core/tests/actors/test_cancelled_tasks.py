@@ -98,7 +98,8 @@ async def main():
     system.ref("order", "busy").tell(60)
     system.ref("order", "busy").tell(60)
     system.ref("order", "idle").tell(0)
-    await asyncio.sleep(0.05)
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 asyncio.run(main())
 """

@@ -1,5 +1,6 @@
 """Hostile guests end, and their neighbours do not notice."""
 
+import asyncio
 import gc
 import threading
 import time
@@ -26,7 +27,7 @@ def test_an_endless_loop_ends_within_a_quarter_of_a_second_and_its_thread_lives_
     module = WasmModule(bytes(wat2wasm(ENDLESS)))
 
     took: list[float] = []
-    while not took or (took[-1] > 0.25 and len(took) < 5):  # on a busy machine a thread may be woken late, not always
+    while not took or (took[-1] > 0.25 and len(took) < 50):  # on a busy machine a thread may be woken late, not always
         began = time.monotonic()
         with pytest.raises(WasmDeadlineExceeded, match=r"spin ran longer than 0\.2 s"):
             module.instantiate().call("spin")
@@ -59,20 +60,27 @@ def test_each_call_has_all_of_its_time_however_long_ago_the_instance_was_made() 
 
 
 def test_other_threads_run_while_a_guest_does(guest: Guest) -> None:
-    counted, stop = [0], threading.Event()
+    def counted() -> int:
+        number, stop = 0, threading.Event()
 
-    def count() -> None:
-        while not stop.wait(0.001):
-            counted[0] += 1
+        def count() -> None:
+            nonlocal number
+            while not stop.wait(0.001):
+                number += 1
 
-    thread = threading.Thread(target=count)
-    thread.start()
-    with pytest.raises(WasmDeadlineExceeded):
-        guest(ENDLESS).call("spin")
-    stop.set()
-    thread.join()
+        thread = threading.Thread(target=count)
+        thread.start()
+        with pytest.raises(WasmDeadlineExceeded):
+            guest(ENDLESS).call("spin")
+        stop.set()
+        thread.join()
+        return number
 
-    assert counted[0] > 20  # with the GIL held it would be 0
+    rounds = 1
+    while (number := counted()) <= 20 and rounds < 50:  # on a busy machine none of them may run, in one round
+        rounds += 1
+
+    assert number > 20  # with the GIL held it would be 0
 
 
 def test_an_endless_recursion_traps(guest: Guest) -> None:
@@ -121,12 +129,13 @@ async def test_the_ticker_rests_while_nobody_is_inside_and_its_thread_goes_away(
 
 
 async def test_ticks_that_came_late_are_made_up_for_and_owed_to_who_comes_in_between() -> None:
-    ticks, hold = [0], threading.Event()
+    ticks, hold, released = [0], threading.Event(), list[float]()
 
     def advance() -> None:
         ticks[0] += 1
         if ticks[0] == 2:
-            assert hold.wait(5)
+            assert hold.wait(60)
+            released.append(time.monotonic())
 
     ticker = EpochTicker(advance, tick=0.01)
     with ticker as owed_at_first:
@@ -134,7 +143,7 @@ async def test_ticks_that_came_late_are_made_up_for_and_owed_to_who_comes_in_bet
         await eventually(lambda: ticks[0] == 2)
         threading.Timer(0.1, hold.set).start()
         with ticker as owed:  # waits for the ticker, which is held up for 100 ms
-            assert ticks[0] + owed >= int((time.monotonic() - began) / 0.01) - 1
+            assert ticks[0] + owed >= int((released[0] - began) / 0.01) - 1
             await eventually(lambda: ticks[0] >= 12)
 
     assert owed_at_first == 0
@@ -143,8 +152,11 @@ async def test_ticks_that_came_late_are_made_up_for_and_owed_to_who_comes_in_bet
 async def test_a_dropped_module_takes_its_ticker_along() -> None:
     module = WasmModule(bytes(wat2wasm(ENDLESS)))
     module.instantiate().call("nothing")
-    left = weakref.ref(module._engine)
+    left, thread = weakref.ref(module._engine), module._ticker._thread
+    assert thread is not None
 
     del module
 
-    await eventually(lambda: gc.collect() >= 0 and left() is None)
+    await asyncio.to_thread(thread.join, 60)
+    gc.collect()
+    assert left() is None
