@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from cortex_core.events import MemoryEventBus
-from cortex_core.eventsourcing.sql import upgrade
+from cortex_core.eventsourcing.sql import open_event_store, upgrade
 from cortex_core.observability import Logger, MetricsCollector, Tracer, configure_logging
 from cortex_core.testing import FakeClock, eventually, serving
 from cortex_order.adapters.processing import Processing
@@ -28,6 +28,12 @@ from .memory_orders import DirectCommands, FakePayments, MemoryOrders
 from .patience import BACKOFF, DEFERENCE, WAIT
 from .payment_provider import Provider
 from .workshop import CLAIM, Workshop
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database may take as long as a busy machine needs: how long it may is tested where that is the point."""
+    monkeypatch.setitem(open_event_store.__wrapped__.__kwdefaults__, "busy_timeout", 30.0)
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def settings(tmp_path: Path, empty_database: Path) -> Settings:
     return Settings(
         env="test",
         database_url=f"sqlite+aiosqlite:///{tmp_path}/order.db",
-        payment_timeout=0.3,
+        payment_timeout=10.0,
         drain=0.2,
     )
 

