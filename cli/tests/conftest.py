@@ -99,7 +99,7 @@ class Hub:
             return json.load(answer)
 
     @staticmethod
-    def eventually(condition: Callable[[], Any], within: float = 10.0) -> Any:
+    def eventually(condition: Callable[[], Any], within: float = 30.0) -> Any:
         """The first truthy answer of `condition`. Fails when there is none in time (seconds)."""
         until = time.monotonic() + within
         while time.monotonic() < until:
@@ -122,7 +122,7 @@ class Hub:
         """Sends the signal, where there is one; status, output and errors once the process has ended."""
         if number is not None:
             process.send_signal(number)
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=60)
         return process.returncode, out, errors
 
     def clean_up(self) -> None:

@@ -58,11 +58,11 @@ async def test_tail_follows_what_comes_until_it_is_interrupted(
     assert process.stdout is not None
     publishing = asyncio.create_task(_publish_until_cancelled(bus))
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), 20.0)
+        line = await asyncio.wait_for(process.stdout.readline(), 60.0)
     finally:
         publishing.cancel()
     process.send_signal(signal.SIGINT)
-    _, complaint = await asyncio.wait_for(process.communicate(), 10.0)
+    _, complaint = await asyncio.wait_for(process.communicate(), 60.0)
 
     assert b"order.created" in line
     assert (process.returncode, complaint) == (0, b"")

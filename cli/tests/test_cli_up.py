@@ -178,7 +178,7 @@ def test_nothing_is_left_of_a_hub_whose_supervisor_was_killed(hub: "Hub") -> Non
 
     hub.finish(process, signal.SIGKILL)
 
-    hub.eventually(lambda: not any(hub.runs(pid) for pid in pids.values()), within=2)
+    hub.eventually(lambda: not any(hub.runs(pid) for pid in pids.values()))
 
 
 def test_a_state_left_by_a_killed_supervisor_is_taken_over(hub: "Hub") -> None:

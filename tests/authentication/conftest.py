@@ -27,6 +27,9 @@ from cortex_core.chassis import HttpProtocol, protocol_class
 from cortex_core.events import EventBus, MemoryEventBus
 from cortex_core.security.api_keys import MemoryApiKeys
 from cortex_core.testing import Issuer, serving
+from cortex_gateway import usecases
+from cortex_gateway.adapters import sockets
+from cortex_gateway.adapters.pool import exchange, paced, pool
 from cortex_gateway.dataplane import ExpressProtocol
 
 SERVICES = ("order", "notification", "analytics", "storage", "compute")
@@ -137,6 +140,14 @@ def _parsed(body: bytes) -> Any:
 
 
 StartService = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is near may take as long as a busy machine needs for it: nothing here is about that."""
+    for module in (exchange, paced, pool, sockets):
+        monkeypatch.setattr(module, "CONNECT", 10.0)
+    monkeypatch.setattr(usecases, "_PROBE_TIMEOUT", 10.0)
 
 
 @pytest.fixture

@@ -17,7 +17,14 @@ from cortex_analytics.settings import Settings
 from cortex_analytics.wiring import build
 from cortex_contracts import EventData, OrderCancelled, OrderCompleted, OrderCreated, OrderFailed
 from cortex_core.events import CloudEvent, EventBus, MemoryEventBus
+from cortex_core.eventsourcing.sql import open_event_store
 from cortex_core.testing import serving
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database may take as long as a busy machine needs: how long it may is tested where that is the point."""
+    monkeypatch.setitem(open_event_store.__wrapped__.__kwdefaults__, "busy_timeout", 30.0)
 
 
 @dataclass

@@ -3,17 +3,21 @@
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
 import pytest
 from PIL import Image
 
+from cortex_compute.adapters import kernels
 from cortex_compute.settings import Settings
 from cortex_compute.wiring import build
 from cortex_core.events import CloudEvent, MemoryEventBus
 from cortex_core.testing import serving
+
+# At import, for modules have kernels of their own: a machine that stands still for 0.2 s is not what they are about.
+kernels._LIMITS = replace(kernels._LIMITS, deadline=60.0)  # type: ignore[misc]
 
 Oracle = Callable[[bytes], bytes]
 Encode = Callable[..., bytes]

@@ -169,7 +169,7 @@ async def test_closing_breaks_off_what_is_left(open_workshop: Open) -> None:
     tasks = [watched.start(bytes([number])) for number in range(3)]
     await eventually(lambda: watched.gate.begun and watched.workshop.jobs == 3)
 
-    await asyncio.wait_for(watched.workshop.aclose(), 2)
+    await asyncio.wait_for(watched.workshop.aclose(), 20)
 
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(outcomes[0], Abandoned)

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientSession
 
 from cortex_core.events import BusUnavailable, CloudEvent, Marker, MemoryEventBus
+from cortex_core.eventsourcing.sql import open_event_store
 from cortex_core.ipfs import Block, BlockStoreUnavailable, Cid, FileBlockStore
 from cortex_core.kernel import current
 from cortex_core.testing import serving
@@ -104,6 +105,12 @@ class MemoryFiles:
 
     def _mine(self) -> list[StoredFile]:
         return [file for tenant, file in self.rows if tenant == current().tenant]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database may take as long as a busy machine needs: how long it may is tested where that is the point."""
+    monkeypatch.setitem(open_event_store.__wrapped__.__kwdefaults__, "busy_timeout", 30.0)
 
 
 @pytest.fixture

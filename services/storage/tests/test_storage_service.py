@@ -41,7 +41,7 @@ async def test_without_the_bus_it_takes_files_and_tells_of_them_later(client: Cl
 
     bus.down = False
 
-    await eventually(lambda: len(bus.published) == 3, within=15)
+    await eventually(lambda: len(bus.published) == 3)
     assert len({event.id for event in bus.published}) == 3
 
     async def well() -> bool:
