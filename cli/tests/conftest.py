@@ -95,7 +95,7 @@ class Hub:
         return f"http://127.0.0.1:{self.port_base + offset}"
 
     def get(self, offset: int, path: str) -> Any:
-        with urllib.request.urlopen(self.url(offset) + path, timeout=5) as answer:
+        with urllib.request.urlopen(self.url(offset) + path, timeout=30) as answer:
             return json.load(answer)
 
     @staticmethod
@@ -133,7 +133,7 @@ class Hub:
         for process in self.started:
             if process.poll() is None:
                 process.kill()
-            process.communicate(timeout=10)
+            process.communicate(timeout=30)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_what_a_dead_supervisor_left_is_ended(state: State, sleeper: subprocess.
     left_behind(state, Identity.of(sleeper.pid))
 
     assert state.end_orphans() == ["order"]
-    assert sleeper.wait(timeout=5) == -9
+    assert sleeper.wait(timeout=30) == -9
     assert state.read() is None
 
 

@@ -38,7 +38,7 @@ def test_down_ends_a_hub_from_another_shell_and_says_so_when_there_is_none(hub: 
     assert ended.returncode == again.returncode == 0
     assert f"(pid {process.pid}) has ended" in ended.stdout
     assert f"No hub runs on {hub.state}" in again.stdout
-    assert process.wait(timeout=5) == 0
+    assert process.wait(timeout=30) == 0
     assert not any(hub.runs(pid) for pid in pids.values())
 
 

@@ -83,7 +83,7 @@ class Service:
             if message["type"] == "websocket.accept" or not message.get("more_body", True):
                 begun.set()
 
-        await asyncio.wait_for(self.app(scope, receive, send), 20)
+        await asyncio.wait_for(self.app(scope, receive, send), 60)
         start = sent[0]
         body = b"".join(message.get("body", b"") for message in sent[1:] if isinstance(message.get("body"), bytes))
         fields = {name.decode(): value.decode("latin-1") for name, value in start.get("headers") or ()}
@@ -108,7 +108,7 @@ class Line:
         reader, writer = self._ends = self._ends or await asyncio.open_connection("127.0.0.1", self._port)
         lines = [b"host: 127.0.0.1", b"content-length: 0", *(name + b": " + value for name, value in headers)]
         writer.write(b"\r\n".join([f"{method} {path} HTTP/1.1".encode(), *lines, b"", b""]))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             first, *rest = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             fields = dict(line.lower().split(": ", 1) for line in rest if line)
             body = await _body(reader, fields) if method != "HEAD" else b""

@@ -172,7 +172,7 @@ async def test_a_page_shows_its_credential_as_a_subprotocol(start_hub: Any, issu
     token = issuer.token(scope="notifications:read")
     async with start_hub() as gateway, aiohttp.ClientSession(gateway.app.state.base_url) as http:
         async with http.ws_connect("/ws", protocols=["cortex.events", f"cortex.bearer.{token}"]) as socket:
-            welcome = await asyncio.wait_for(socket.receive_json(), 10)
+            welcome = await asyncio.wait_for(socket.receive_json(), 60)
             assert (welcome["type"], socket.protocol) == ("welcome", "cortex.events")
 
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:

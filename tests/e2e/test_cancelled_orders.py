@@ -48,14 +48,14 @@ async def test_an_order_called_off_is_counted_and_heard(
     async with client.ws_connect("/ws") as socket:
         order_id, headers = await placed(client, "e2e-cancelled")
         again, replayed = await placed(client, "e2e-cancelled")
-        tag = await eventually(lambda: tag_of(client, order_id, "processing"), within=10)
-        await eventually(lambda: counted(client, before, created=1, active=1), within=10)
+        tag = await eventually(lambda: tag_of(client, order_id, "processing"))
+        await eventually(lambda: counted(client, before, created=1, active=1))
 
         stale = await cancel(client, order_id, '"v1"')
         done = await cancel(client, order_id, tag)
         frames = await heard(socket, order_id)
 
-        await eventually(lambda: counted(client, before, created=1, cancelled=1), within=10)
+        await eventually(lambda: counted(client, before, created=1, cancelled=1))
 
     assert (again, headers["ETag"], replayed["Idempotency-Replayed"]) == (order_id, '"v1"', "true")
     assert (stale[0], stale[1]["code"]) == (412, "order.stale-version")
@@ -107,7 +107,7 @@ async def counted(client: aiohttp.ClientSession, before: dict[str, int], **more:
 async def heard(socket: aiohttp.ClientWebSocketResponse, order_id: str) -> list[dict[str, Any]]:
     """The frames about the order, up to its end."""
     frames: list[dict[str, Any]] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not frames or frames[-1]["type"] != "order.cancelled":
             frame = await socket.receive_json()
             frames += [frame] if frame.get("data", {}).get("orderId") == order_id else []

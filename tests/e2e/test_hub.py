@@ -50,7 +50,7 @@ async def test_ctrl_c_ends_everything_within_five_seconds_also_with_clients_conn
         began = time.monotonic()
 
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=60)
 
         assert_bound(time.monotonic() - began, 5.5)  # 5 s, and Python's own end
         assert (process.returncode, errors) == (0, "")
@@ -65,7 +65,7 @@ def test_a_dead_service_ends_the_hub_with_a_report(own_hub: "RealHub") -> None:
     pids = own_hub.pids()
 
     os.kill(pids["compute"], signal.SIGKILL)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert f"compute (pid {pids['compute']}) ended by itself: SIGKILL" in errors

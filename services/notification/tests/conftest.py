@@ -22,8 +22,8 @@ class Client:
     welcome: Mapping[str, Any]
 
     async def frame(self) -> dict[str, Any]:
-        """The next frame. Fails where there is none within 5 s, or the connection is closed instead."""
-        message = await self.socket.receive(timeout=5)
+        """The next frame. Fails where there is none within 20 s, or the connection is closed instead."""
+        message = await self.socket.receive(timeout=20)
         assert message.type is WSMsgType.TEXT, (message, self.socket.close_code)
         frame = message.json()
         assert isinstance(frame, dict)
@@ -32,7 +32,7 @@ class Client:
     async def close_code(self) -> int | None:
         """Reads up to the end of the connection, and says how it ended."""
         while not self.socket.closed:
-            await self.socket.receive(timeout=5)
+            await self.socket.receive(timeout=20)
         return self.socket.close_code
 
 
@@ -46,7 +46,7 @@ class Notification:
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncIterator[Client]:
         async with self.http.ws_connect("/ws", **options) as socket:
-            welcome = await socket.receive_json(timeout=5)
+            welcome = await socket.receive_json(timeout=20)
             yield Client(socket, welcome)
 
     async def publish(self, *events: CloudEvent) -> None:

@@ -208,8 +208,8 @@ async def test_the_end_of_the_service_is_told_to_everybody(serve: Any) -> None:
     async with ClientSession() as http:
         async with serve() as service:
             socket = await http.ws_connect(service.http._base_url / "ws")
-            await socket.receive_json(timeout=5)
-            ending = asyncio.create_task(socket.receive(timeout=5))
+            await socket.receive_json(timeout=20)
+            ending = asyncio.create_task(socket.receive(timeout=20))
         await ending
 
     assert socket.close_code in {1001, 1012}  # going away, or service restart: to a client both mean `connect again`
@@ -219,7 +219,7 @@ async def test_a_client_that_comes_and_goes_at_any_moment_leaves_nothing(service
     async def visit(stay: int) -> None:
         socket = await service.http.ws_connect("/ws")
         for _ in range(stay):
-            await socket.receive(timeout=5)
+            await socket.receive(timeout=20)
         if socket._response.connection is not None:
             socket._response.connection.transport.abort()  # as a cable pulled, not a farewell
 

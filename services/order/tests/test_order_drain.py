@@ -79,7 +79,7 @@ async def test_a_list_that_does_not_answer_does_not_hold_up_the_end(
     monkeypatch.setattr("cortex_order.adapters.processing.LAST", 0.01)
     workshop.release_gate.clear()
 
-    await asyncio.wait_for(processing.drain(0.0), 5.0)
+    await asyncio.wait_for(processing.drain(0.0), 20.0)
 
     assert workshop.releases == 1
     assert "orders not released" in lines.getvalue()
@@ -96,7 +96,7 @@ async def test_an_order_that_does_not_let_go_does_not_hold_up_the_end_and_is_sai
     processing.wake()
     await eventually(lambda: processing.in_flight == 1)
 
-    await asyncio.wait_for(processing.drain(0.0), 5.0)
+    await asyncio.wait_for(processing.drain(0.0), 20.0)
 
     assert processing.in_flight == 1
     assert workshop.releases == 1

@@ -75,7 +75,7 @@ async def test_a_void_reaches_the_provider(payments: HttpPayments, sandbox: Sand
 
 
 async def test_a_provider_that_is_not_there_is_unavailable(http: ServiceClient) -> None:
-    payments = HttpPayments(http, f"http://127.0.0.1:{free_port()}", timeout=1.0)
+    payments = HttpPayments(http, f"http://127.0.0.1:{free_port()}", timeout=10.0)
 
     with pytest.raises(PaymentUnavailable):
         await payments.charge(ORDER, TOTAL, PaymentToken("tok_ok"))

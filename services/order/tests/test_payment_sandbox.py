@@ -203,7 +203,7 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
         env={**inherited, **environment},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
 
