@@ -16,7 +16,7 @@ from wasmtime import Config, Engine, Module, WasmtimeError
 
 from cortex_compute.adapters.kernels import TILE_PIXELS, Kernels, SelfTest, load_module
 from cortex_compute.domain import Operation
-from cortex_core.wasm import Limits, WasmModule, WasmOutOfMemory, WasmTrapped
+from cortex_core.wasm import Limits, WasmDeadlineExceeded, WasmInstance, WasmModule, WasmOutOfMemory, WasmTrapped
 
 SOURCE = Path(__file__).parent.parent / "wasm"
 CODE = files("cortex_compute").joinpath("image.wasm").read_bytes()
@@ -187,6 +187,29 @@ def test_the_self_test_gets_over_a_trap() -> None:
         kernels._instance.call(Operation.GRAYSCALE.value, 0x7FFF0000, 1 << 20)
     with pytest.raises(WasmTrapped, match="trapped before"):
         self_test()
+
+    self_test()
+    self_test()
+
+
+class Paused:
+    """A module in a machine that stands still while the first instance is made."""
+
+    def __init__(self, module: WasmModule) -> None:
+        self._module = module
+        self._pauses = 1
+
+    def instantiate(self) -> WasmInstance:
+        if self._pauses:
+            self._pauses -= 1
+            raise WasmDeadlineExceeded("allocate", 0.2)
+        return self._module.instantiate()
+
+
+def test_a_pause_while_it_starts_is_not_the_services_end() -> None:
+    module: Any = Paused(load_module())
+
+    self_test = SelfTest(module)
 
     self_test()
     self_test()
