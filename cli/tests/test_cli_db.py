@@ -60,6 +60,7 @@ def test_a_service_names_a_command_that_there_is(production: dict[str, str], tmp
         assert database.execute("SELECT count(*) FROM orders").fetchone() == (0,)
 
 
+@pytest.mark.timeout(300)  # eight starts of Python and three databases, beside whatever else the machine does
 def test_databases_may_be_postgresqls(production: dict[str, str], postgres_server: PostgresServer) -> None:
     with ExitStack() as stack:
         urls = {name: stack.enter_context(postgres_server.database()) for name in SERVICES}

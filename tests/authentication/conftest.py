@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from cortex_gateway import usecases
 from cortex_gateway.adapters import sockets
 from cortex_gateway.adapters.pool import exchange, paced, pool
 from cortex_gateway.dataplane import ExpressProtocol
+from cortex_gateway.routes import ROUTES, RouteTable
 
 SERVICES = ("order", "notification", "analytics", "storage", "compute")
 
@@ -148,6 +149,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (exchange, paced, pool, sockets):
         monkeypatch.setattr(module, "CONNECT", 10.0)
     monkeypatch.setattr(usecases, "_PROBE_TIMEOUT", 10.0)
+    table = RouteTable([replace(route, timeout=60.0) for route in ROUTES])
+    monkeypatch.setattr(cortex_gateway.wiring, "_TABLE", table)
 
 
 @pytest.fixture
