@@ -23,6 +23,7 @@ import cortex_order.settings
 import cortex_order.wiring
 import cortex_storage.settings
 import cortex_storage.wiring
+from cortex_core.actors.kinds import Virtual
 from cortex_core.chassis import HttpProtocol, protocol_class
 from cortex_core.events import EventBus, MemoryEventBus
 from cortex_core.security.api_keys import MemoryApiKeys
@@ -149,6 +150,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (exchange, paced, pool, sockets):
         monkeypatch.setattr(module, "CONNECT", 10.0)
     monkeypatch.setattr(usecases, "_PROBE_TIMEOUT", 10.0)
+    monkeypatch.setattr(Virtual.ask, "__defaults__", (60.0, None))  # an order's actor is asked, and waited for
     table = RouteTable([replace(route, timeout=60.0) for route in ROUTES])
     monkeypatch.setattr(cortex_gateway.wiring, "_TABLE", table)
 

@@ -142,7 +142,7 @@ async def opened(start_hub: Any, line: Any, issuer: Issuer, bus: MemoryEventBus)
             hub = Hub(gateway, wire, http, tenants)
             for tenant in tenants:
                 await hub.furnish(tenant)
-            await eventually(hub.counted, 20)
+            await eventually(hub.counted, 60)
             yield hub
 
 

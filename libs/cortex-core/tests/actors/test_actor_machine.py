@@ -219,5 +219,5 @@ class ActorMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(turn())
 
 
-TestActorMachine = pytest.mark.machine(ActorMachine.TestCase)
+TestActorMachine = pytest.mark.machine(pytest.mark.timeout(600)(ActorMachine.TestCase))
 TestActorMachine.settings = machine_settings()

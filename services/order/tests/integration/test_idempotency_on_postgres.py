@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 from cortex_core.events import MemoryEventBus
-from cortex_core.testing import serving
+from cortex_core.testing import FakeClock, serving
 from cortex_order.settings import Settings
 from cortex_order.wiring import build
 
 
 @pytest.fixture
-async def replicas(postgres_url: str, payments: Any, api_of: Any) -> AsyncIterator[list[Any]]:
-    """Four of them, one after the other, for the first makes the tables."""
+async def replicas(postgres_url: str, payments: Any, api_of: Any, clock: FakeClock) -> AsyncIterator[list[Any]]:
+    """Four of them, one after the other, for the first makes the tables. No order's actor answers too late."""
     async with AsyncExitStack() as stack:
         started = []
         for _ in range(4):
-            app = build(Settings(env="test", database_url=postgres_url), bus=MemoryEventBus(), payments=payments)
+            settings = Settings(env="test", database_url=postgres_url)
+            app = build(settings, clock=clock, bus=MemoryEventBus(), payments=payments)
             started.append(api_of(await stack.enter_async_context(serving(app))))
         yield started
 
