@@ -213,7 +213,7 @@ async def test_what_is_hot_for_one_tenant_is_not_for_another(hub: Hub) -> None:
             async def hot(path: str = path, whose: Tenant = whose) -> bool:
                 return is_hot(await wire.ask("GET", path, whose.pairs))
 
-            await eventually(hot, 20)
+            await eventually(hot, 60)
             for asking in (other, whose, other):
                 reply = await wire.ask("GET", path, asking.pairs)
                 if problem := wrong(reading, whose, asking, reply):
