@@ -177,6 +177,8 @@ async def order() -> AsyncIterator[str]:
                 writer.write(_ANSWER)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)

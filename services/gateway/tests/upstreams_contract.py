@@ -17,6 +17,8 @@ from cortex_core.testing import eventually, serving
 from cortex_gateway.ports import Call, Closed, Upstreams
 from cortex_gateway.routes import Service
 
+from .carrier_server import for_ever, serving_raw
+
 Open = Callable[..., AbstractAsyncContextManager[Upstreams]]
 
 
@@ -28,20 +30,16 @@ def call(service: Service = Service.ORDER, *, timeout: float = 5.0, **more: Any)
 @asynccontextmanager
 async def raw_server(reply: bytes, *, hold: bool = False) -> AsyncIterator[str]:
     """A server that answers whatever comes with these bytes, and then hangs up unless it is to `hold`."""
-    over = asyncio.Event()
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(reply)
         await writer.drain()
         if hold:
-            await over.wait()
-        writer.close()
+            await for_ever()
 
-    server = await asyncio.start_server(respond, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        over.set()
+    async with serving_raw(respond) as address:
+        yield address
 
 
 def json_reply(body: bytes, status: str = "200 OK") -> bytes:
@@ -56,18 +54,14 @@ class ExchangeContract:
 
     async def test_each_service_has_connections_of_its_own(self, open_upstreams: Open, real_bounds: None) -> None:
         asked = 0
-        over = asyncio.Event()
 
         async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             nonlocal asked
             await reader.readuntil(b"\r\n\r\n")
             asked += 1
-            await over.wait()
-            writer.close()
+            await for_ever()
 
-        server = await asyncio.start_server(hang, "127.0.0.1", 0)
-        hung = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, raw_server(json_reply(b"{}")) as well:
+        async with serving_raw(hang) as hung, raw_server(json_reply(b"{}")) as well:
             addresses = {**dict.fromkeys(Service, well), Service.STORAGE: hung}
             async with open_upstreams(addresses, connections=2) as opened:
 
@@ -84,7 +78,6 @@ class ExchangeContract:
                 for task in stuck:
                     task.cancel()
                 await asyncio.wait(stuck)
-                over.set()
 
     async def test_a_call_is_a_client_span_and_the_service_its_child(self, open_upstreams: Open) -> None:
         seen: list[str] = []
@@ -123,9 +116,11 @@ class ExchangeContract:
             writer.write(json_reply(b"{}"))
             writer.close()
 
-        server = await asyncio.start_server(keep, "127.0.0.1", 0)
-        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, open_upstreams(address) as opened, opened.exchange(call(headers=[(b"x-name", value)])):
+        async with (
+            serving_raw(keep) as address,
+            open_upstreams(address) as opened,
+            opened.exchange(call(headers=[(b"x-name", value)])),
+        ):
             pass
 
         assert b"x-name: " + value + b"\r\n" in seen[0]
@@ -244,10 +239,8 @@ class StreamContract:
             writer.write(json_reply(b"{}"))
             writer.close()
 
-        server = await asyncio.start_server(keep, "127.0.0.1", 0)
-        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         post = call(method="POST", headers=headers, body=body(), deadline_sent=False)
-        async with server, open_upstreams(address) as opened, opened.exchange(post) as answer:
+        async with serving_raw(keep) as address, open_upstreams(address) as opened, opened.exchange(post) as answer:
             assert b"".join([part async for part in answer.body]) == b"{}"
         (described,) = [line for line in seen[0].split(b"\r\n") if line.startswith((b"Content-", b"Transfer-"))]
         return described, seen[1]
@@ -265,9 +258,7 @@ class StreamContract:
                 written += 1
             writer.close()
 
-        server = await asyncio.start_server(send, "127.0.0.1", 0)
-        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, open_upstreams(address) as opened, opened.exchange(call()) as answer:
+        async with serving_raw(send) as address, open_upstreams(address) as opened, opened.exchange(call()) as answer:
             before = -1
             while before != written:
                 before = written
@@ -286,9 +277,7 @@ class StreamContract:
             left.set()
             writer.close()
 
-        server = await asyncio.start_server(hang, "127.0.0.1", 0)
-        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server, open_upstreams(address) as opened:
+        async with serving_raw(hang) as address, open_upstreams(address) as opened:
             async with opened.exchange(call()) as answer:
                 assert answer.status == 200
             await asyncio.wait_for(left.wait(), 5)

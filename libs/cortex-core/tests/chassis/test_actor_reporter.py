@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cortex_core.actors import Actor, ActorOptions, ActorStopped, ActorSystem, AskTimeout, Directive, Supervision
-from cortex_core.chassis import ActorReporter
+from cortex_core.chassis.actor_reporter import ActorReporter
 from cortex_core.observability import Logger, MetricsCollector, configure_logging
 from cortex_core.observability import logging as ours
 from cortex_core.testing import FakeClock

@@ -107,3 +107,18 @@ async def test_a_transaction_that_is_only_about_to_begin_is_undone_too(driver: O
     await undoing
 
     assert not await driver.work(lambda connection: connection.in_transaction)
+
+
+async def test_a_close_that_is_cancelled_once_it_was_stopped_has_an_end(tmp_path: Path) -> None:
+    """SQLAlchemy stops a connection whose close it no longer waits for, and leaves that close to itself."""
+    driver = await OneHop(f"{tmp_path}/file.db", 1.0)
+    closing = asyncio.create_task(driver.close())
+    await asyncio.sleep(0)
+
+    driver.stop()
+    closing.cancel()
+
+    ended, _ = await asyncio.wait({closing}, timeout=5)
+    assert ended
+    await asyncio.to_thread(driver._thread.join, 5)
+    assert not driver._thread.is_alive()

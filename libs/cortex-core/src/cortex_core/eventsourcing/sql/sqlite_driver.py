@@ -5,6 +5,7 @@ cursor, its execution, its rows, its end. A hop costs more than most statements 
 is made, run, read to its end and closed in one. And who has much to do may do it over there: `work`.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, TypeVar
@@ -78,9 +79,17 @@ class OneHop(aiosqlite.Connection):
         )
         self._thread.daemon = True  # a program may end with a connection open
         self._asked = self._done = 0  # calls: the one is counted by the loop's thread, the other by the connection's
+        self._stopped = False
 
     def cursor(self) -> Cursor:  # type: ignore[override]  # it needs no hop to be made
         return Cursor(self)
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """Once: who asks a second time would wait for a thread that has ended, and a process that ends for him."""
+        if self._stopped:
+            return None
+        self._stopped = True
+        return super().stop()
 
     async def rollback(self) -> None:
         """No hop where there is nothing to undo. The pool asks for it whenever a connection comes back."""
