@@ -63,13 +63,16 @@ class TestIds:
 
     def test_no_two_are_the_same_nor_two_generators(self) -> None:
         ids = [Ids() for _ in range(2)]
-        assert len({one.place() for one in ids for _ in range(500)}) == 1000
+        places = [one.place() for one in ids for _ in range(500)]
+        assert {len(place) for place in places} == {48}
+        assert len({half for place in places for half in (place[:32], place[32:])}) == 2000
+        assert len({one.request()[-16:] for one in ids for _ in range(500)}) == 1000
         assert all(0 < one.span() < 1 << 64 for one in ids for _ in range(100))
 
     def test_neither_half_of_a_place_is_zero(self) -> None:
         ids = Ids()
         ids._bits = lambda _: 0
-        assert (ids.place() >> 64, ids.place() & (1 << 64) - 1, ids.span()) == (1, 1, 1)
+        assert (ids.place(), ids.span()) == (f"{1:032x}{1:016x}", 1)
 
 
 class TestRecords:

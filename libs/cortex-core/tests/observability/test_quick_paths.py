@@ -136,11 +136,17 @@ class TestLines:
 
 
 class TestSpans:
+    def test_of_ids_that_are_text_all_are_sampled_or_none_at_the_ends(self) -> None:
+        for ratio, sampled in ((1.0, True), (0.0, False)):
+            below = Tracer("test", sample_ratio=ratio).sampled_below
+            assert [half < below for half in ("0" * 16, "f" * 16)] == [sampled, sampled]
+
     def test_a_trace_that_begins_with_an_id_of_ours_is_sampled_by_that_id(self) -> None:
         exporter = InMemoryExporter()
         tracer = Tracer("test", exporter=exporter, sample_ratio=0.5)
         low, high = (1 << 127) | 1, (1 << 127) | ((1 << 64) - 1)
         assert (tracer.exports, tracer.samples(low), tracer.samples(high)) == (True, True, False)
+        assert [f"{trace:032x}"[16:] < tracer.sampled_below for trace in (low, high)] == [True, False]
 
         span = tracer.begin("asked", kind="server", trace_id=low)
         span.set_attribute("a", 1)

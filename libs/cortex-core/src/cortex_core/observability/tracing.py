@@ -159,6 +159,11 @@ class Tracer:
         """Whether anybody keeps spans."""
         return self._tracer is not None
 
+    @property
+    def sampled_below(self) -> str:
+        """The same for ids that are text: the lower half, in 16 hexadecimal digits, sorts before this."""
+        return f"{self._bound:016x}" if self._bound <= TraceIdRatioBased.TRACE_ID_LIMIT else "g"
+
     def samples(self, trace_id: int) -> bool:
         """The decision for a trace that begins here with this id."""
         return (trace_id & TraceIdRatioBased.TRACE_ID_LIMIT) < self._bound

@@ -44,11 +44,12 @@ class Dues:
 
     def fields(self, decision: Decision, now: float) -> bytes:
         """Lines, each ended by CRLF. `now` is in Unix seconds."""
-        template = self._templates.get(decision.policy.id)
+        _, policy, _, remaining, reset_after, _ = decision  # a tuple's fields are read faster together than one by one
+        template = self._templates.get(policy.id)
         if template is None:
-            template = self._templates[decision.policy.id] = limit_template(self._policies, decision)
-        left, reset = max(0, decision.remaining), decision.reset_after
-        return template % (left, math.ceil(now + reset), left, math.ceil(reset))
+            template = self._templates[policy.id] = limit_template(self._policies, decision)
+        left = max(0, remaining)
+        return template % (left, math.ceil(now + reset_after), left, math.ceil(reset_after))
 
     def refusal(self, decision: Decision) -> RateLimited:
         decided: Any = decision.policy

@@ -72,7 +72,7 @@ class Outcome:
         if self.encoding is not None:
             self.encoding.close()
         seconds, size = time.perf_counter() - self.accepted_at, 0 if self.entry.head else self.size
-        ended = Ended(self.status, seconds, size, complete, self.request.path, self.principal, self.request_id)
+        ended = Ended(self.status, seconds, size, complete, self.request.shown_path, self.principal, self.request_id)
         self.plane.records.ended(self.entry, self.trace, ended)
 
     @property

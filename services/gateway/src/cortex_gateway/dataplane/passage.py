@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _HIGH: Final = 64 << 10  # bytes of a body that wait while its limiter is asked
 _ROUNDS: Final = 2  # fetches that were overtaken by an event, or left; then everybody asks by himself
 _MISSING: Final = MISSING.encode()
+_PRINCIPAL: Final = b"x-cortex-principal: "
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -218,21 +219,21 @@ class Passage(Reply):
         length: int | None = None if reading.chunked else reading.length
         if self.whole_body:
             length = len(body)
-        connection, request_id, signed = self.connection, self.request_id, plane.signed
-        ours = b"" if signed is None else b"x-cortex-principal: %b\r\n" % signed(self.principal)
+        connection, signed = self.connection, plane.signed
+        echo = b"\r\nx-request-id: %b\r\n" % self.request_id
+        about = self.request.tenant, *(() if signed is None else (_PRINCIPAL, signed(self.principal), b"\r\n"))
         departure = Departure(
             route.service,
             self.entry.method,
             self.request.sent_target,
-            b"%b%bx-request-id: %b\r\n%b%b"
-            % (reading.passed, self.trace.lines(), request_id, self.request.tenant, ours),
+            b"".join((reading.passed, self.trace.lines(), echo, *about)),
             length,
             route.timeout,
             None if reading.left is None else connection.loop.time() + reading.left / 1000,
             route.streams,
             self.whole_body and not self.sent and self.entry.repeatable,
             reading.budget,
-            b"\r\nx-request-id: %b\r\n" % request_id,
+            echo,
         )
         self.held.clear()
         self.exchange = plane.carrier.begin(departure, body, self)

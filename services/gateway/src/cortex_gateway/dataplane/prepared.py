@@ -9,6 +9,7 @@ budget, and beyond it nothing new is remembered until some of them have ended.
 import re
 from typing import Any, Final
 
+from cortex_core.observability.redaction import scrub
 from cortex_core.security.memo import Known
 from cortex_gateway.dataplane.dues import Dues
 from cortex_gateway.dataplane.reading import Reading
@@ -27,12 +28,12 @@ _LINE: Final = re.compile(
 
 class Prepared:
     """One kind of request. `principal` is who asks `until` then (see `DataPlane.recall`), in this `generation`.
-    `sent_target` and `tenant`, a header line, are what its service gets to see. `kept`: its answer may be; `plain`: it
-    has no body and its answer comes from the service."""
+    `sent_target` and `tenant`, a header line, are what its service gets to see, `shown_path` what the log does. `kept`:
+    its answer may be; `plain`: it has no body and its answer comes from the service."""
 
     __slots__ = (
-        *("dues", "entry", "generation", "kept", "path", "plain", "principal", "reading", "sent_target", "target"),
-        *("tenant", "until"),
+        *("dues", "entry", "generation", "kept", "path", "plain", "principal", "reading", "sent_target", "shown_path"),
+        *("target", "tenant", "until"),
     )
 
     def __init__(
@@ -47,6 +48,7 @@ class Prepared:
         self.target = target
         self.sent_target = target[entry.cut :]
         self.path = target.partition(b"?")[0].decode("ascii")
+        self.shown_path = scrub(self.path)
         self.principal = principal
         self.tenant = b"x-cortex-tenant: %b\r\n" % principal.tenant.encode()
         self.dues = dues

@@ -113,7 +113,7 @@ class Reply(Outcome):
         )
         self.response_complete = True
         seconds = time.perf_counter() - self.accepted_at
-        ended = Ended(status, seconds, length, True, self.request.path, self.principal, self.request_id)
+        ended = Ended(status, seconds, length, True, self.request.shown_path, self.principal, self.request_id)
         plane.records.ended(entry, self.trace, ended)
         if not self.keep_alive:
             self.transport.close()
