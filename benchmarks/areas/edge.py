@@ -244,8 +244,12 @@ def _latencies(ready: Field, scene: Scene, maxima: Contest, plan: Plan) -> dict[
 
 
 def _open_turn(ready: Field, name: str, path: str, rate: int, seconds: int) -> Sample:
+    """Raises SystemExit where an answer of ours failed. Those of a peer's may: its turn is void."""
     address, pid = ready.servers[name]
-    return openloop.load(address + path, pid, seconds, rate, headers=ready.headers, behind=ready.behind)
+    sample = openloop.load(address + path, pid, seconds, rate, headers=ready.headers, behind=ready.behind)
+    if name == OURS and sample.facts["failed"]:
+        raise SystemExit(f"bench: {sample.facts['failed']:.2%} of our answers failed in an open loop of {rate}/s")
+    return sample
 
 
 def _progress(peer: str, line: str) -> None:

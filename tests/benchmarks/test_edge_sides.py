@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.areas import edge, telemetry
 from benchmarks.edge import openloop, sides
+from benchmarks.edge.collector import Collector
+from benchmarks.rounds import Sample
 
 
 @pytest.mark.parametrize("size", [200, 4096])
@@ -47,6 +49,19 @@ def test_latencies_are_read_in_milliseconds() -> None:
     report = {"latencies": {"50th": 1_500_000, "99th": 20_000_000}, "rate": 99.5, "success": 1}
 
     assert openloop.latency_of(json.dumps(report).encode()) == openloop.Latency(1.5, 20.0, 99.5, 1)
+
+
+def test_answers_that_failed_void_a_peers_turn_and_end_a_run_of_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failing = Sample(1.0, True, {"failed": 0.25})
+    monkeypatch.setattr(openloop, "load", lambda *_, **__: failing)
+    servers = {name: ("http://127.0.0.1:1", 1) for name in (edge.OURS, edge.CADDY)}
+    ready = edge.Field(servers, "", "/api", (), {}, tmp_path, Collector(1))
+
+    assert edge._open_turn(ready, edge.CADDY, "/", 100, 1) is failing
+    with pytest.raises(SystemExit, match=r"25\.00% of our answers failed"):
+        edge._open_turn(ready, edge.OURS, "/", 100, 1)
 
 
 def test_costs_are_compared_beyond_the_same_service_without() -> None:
