@@ -56,7 +56,7 @@ def test_answers_that_failed_void_a_peers_turn_and_end_a_run_of_ours(
 ) -> None:
     failing = Sample(1.0, True, {"failed": 0.25})
     monkeypatch.setattr(openloop, "load", lambda *_, **__: failing)
-    servers = {name: ("http://127.0.0.1:1", 1) for name in (edge.OURS, edge.CADDY)}
+    servers = dict.fromkeys((edge.OURS, edge.CADDY), ("http://127.0.0.1:1", 1))
     ready = edge.Field(servers, "", "/api", (), {}, tmp_path, Collector(1))
 
     assert edge._open_turn(ready, edge.CADDY, "/", 100, 1) is failing
