@@ -5,7 +5,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -244,12 +244,14 @@ def _latencies(ready: Field, scene: Scene, maxima: Contest, plan: Plan) -> dict[
 
 
 def _open_turn(ready: Field, name: str, path: str, rate: int, seconds: int) -> Sample:
-    """Raises SystemExit where an answer of ours failed. Those of a peer's may: its turn is void."""
+    """Where answers failed though the load was as it should be: a peer's turn is void, ours raises SystemExit."""
     address, pid = ready.servers[name]
     sample = openloop.load(address + path, pid, seconds, rate, headers=ready.headers, behind=ready.behind)
-    if name == OURS and sample.facts["failed"]:
+    if sample.void or not sample.facts["failed"]:
+        return sample
+    if name == OURS:
         raise SystemExit(f"bench: {sample.facts['failed']:.2%} of our answers failed in an open loop of {rate}/s")
-    return sample
+    return replace(sample, void=True)
 
 
 def _progress(peer: str, line: str) -> None:
