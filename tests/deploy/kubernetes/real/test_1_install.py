@@ -71,20 +71,26 @@ def test_a_pod_has_no_token_and_no_secret_in_its_environment(hub: Release) -> No
 
 
 def test_the_metrics_api_sees_the_pods(hub: Release, seen: Sightings) -> None:
-    def used() -> str:
+    def used() -> dict[str, int]:
+        """Megabytes by pod, once there are figures of a pod of each service: they come one after the other."""
         try:
-            return hub.namespace.kubectl("top", "pods", "--no-headers")
+            rows = [line.split() for line in hub.namespace.kubectl("top", "pods", "--no-headers").splitlines()]
         except Failed:
-            return ""
+            return {}
+        found = {row[0]: int(row[2].removesuffix("Mi")) for row in rows}
+        return found if all(any(_is_of(service, pod) for pod in found) for service in SERVICES) else {}
 
-    rows = [line.split() for line in eventually(used, within=90, what="figures of the pods").splitlines()]
-    megabytes = {row[0]: int(row[2].removesuffix("Mi")) for row in rows}
+    megabytes = eventually(used, within=90, what="figures of the pods")
     seen("memory of all pods", f"{sum(megabytes.values())} Mi in {len(megabytes)} pods")
     for service in SERVICES:
         seen(
             f"{service}: memory of a pod",
-            f"{max(v for k, v in megabytes.items() if k.startswith(f'{NAME}-{service}-'))} Mi",
+            f"{max(size for pod, size in megabytes.items() if _is_of(service, pod))} Mi",
         )
+
+
+def _is_of(service: str, pod: str) -> bool:
+    return pod.startswith(f"{NAME}-{service}-")
 
 
 def _restarts(pod: Object) -> int:
