@@ -77,8 +77,11 @@ def test_a_hub_that_is_there_is_not_restored_over(another: Callable[..., Project
 DAMAGE = """
 cd /data/appendonlydir
 file=$(ls *.incr.aof)
-head -c 200 /dev/urandom | dd of=$file bs=1 seek=$(($(stat -c %s $file) / 2)) conv=notrunc
+set -- $(LC_ALL=C grep -abo '^[*][0-9]' $file | cut -d: -f1)
+shift $(($# / 2))
+printf damaged | dd of=$file bs=1 seek=$1 conv=notrunc
 """
+"""The beginning of a command in the middle: what is written over a value, Redis takes for that value."""
 
 
 def test_redis_log_is_cut_where_it_is_damaged_and_the_bus_is_repaired(hub: Project, tmp_path: Path, note: Any) -> None:
