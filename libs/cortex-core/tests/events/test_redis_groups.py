@@ -297,5 +297,4 @@ def _consumers(server: RedisServer) -> list[str]:
 
 
 def _calls(server: RedisServer, command: str) -> int:
-    found = re.search(rf"cmdstat_{command}:calls=(\d+)", server.command("INFO", "commandstats"))
-    return int(found[1]) if found else 0
+    return sum(map(int, re.findall(rf"cmdstat_{command}:calls=(\d+)", server.command("INFO", "commandstats"))))

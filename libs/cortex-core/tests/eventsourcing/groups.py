@@ -5,11 +5,17 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cortex_core.eventsourcing import Message, NewEvent
 from cortex_core.eventsourcing.sql import SqlEventStore
 from cortex_core.testing import eventually
+
+_EVENT = text(
+    "INSERT INTO events (tenant, stream, version, id, type, schema_version, time, data, metadata)"
+    " VALUES ('public', :stream, 1, 'other-' || :stream, 'ticked', 1, now(), '{}', '{}')"
+)
 
 
 def ticked(size: int = 0) -> NewEvent:
@@ -76,3 +82,16 @@ async def settled(*tasks: "asyncio.Task[int]") -> list[int | BaseException]:
 
 async def queued(store: SqlEventStore, count: int) -> None:
     await eventually(lambda: len(store._group._queue) == count)
+
+
+async def three(store: SqlEventStore) -> "list[asyncio.Task[int]]":
+    """A group of a, b and c."""
+    async with busy(store):
+        tasks = [appending(store, name) for name in "abc"]
+        await queued(store, 3)
+    return tasks
+
+
+async def write(connection: AsyncConnection, stream: str) -> None:
+    """On PostgreSQL, past the store: what another process does."""
+    await connection.execute(_EVENT, {"stream": stream})

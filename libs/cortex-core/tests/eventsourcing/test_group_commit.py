@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cortex_core.eventsourcing import EventStoreUnavailable
+from cortex_core.eventsourcing import EventStoreUnavailable, StaleVersion
 from cortex_core.eventsourcing.sql import GroupLimits, SqlEventStore, open_event_store
 from cortex_core.eventsourcing.sql.writing import _places
 from cortex_core.kernel.context import current, use_context
@@ -259,3 +259,15 @@ async def test_an_also_is_called_once_where_nothing_raises(sql_store: SqlEventSt
     await settled(*tasks)
 
     assert called == ["a", "b", "c"]
+
+
+async def test_a_stale_one_is_told_the_version_it_missed(sql_store: SqlEventStore) -> None:
+    async with busy(sql_store):
+        tasks = [appending(sql_store, "a", ticked(), ticked()), appending(sql_store, "a")]
+        await queued(sql_store, 2)
+
+    first, second = await settled(*tasks)
+
+    assert first == 2
+    assert isinstance(second, StaleVersion)
+    assert second.details == {"stream": "a", "expected": 0, "actual": 2}

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cortex_core.eventsourcing import EventStoreUnavailable, StaleVersion
+from cortex_core.eventsourcing import EventStoreUnavailable
 from cortex_core.eventsourcing.sql import SqlEventStore, open_event_store
 from cortex_core.testing import FakeClock
 
@@ -292,15 +292,3 @@ def test_an_event_loop_that_ends_leaves_nothing_hanging(database_url: str) -> No
             return await store.append("a", [ticked()], expected_version=0)
 
     assert asyncio.run(afterwards()) == 1
-
-
-async def test_a_stale_one_is_told_the_version_it_missed(sql_store: SqlEventStore) -> None:
-    async with busy(sql_store):
-        tasks = [appending(sql_store, "a", ticked(), ticked()), appending(sql_store, "a")]
-        await queued(sql_store, 2)
-
-    first, second = await settled(*tasks)
-
-    assert first == 2
-    assert isinstance(second, StaleVersion)
-    assert second.details == {"stream": "a", "expected": 0, "actual": 2}

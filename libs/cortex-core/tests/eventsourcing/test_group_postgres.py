@@ -2,26 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from sqlalchemy import event, text
-from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cortex_core.eventsourcing import EventStoreUnavailable, Fence, Fenced, StaleVersion
 from cortex_core.eventsourcing.sql import SqlEventStore, open_event_store
-from cortex_core.eventsourcing.sql.engines import postgresql
-from cortex_core.eventsourcing.sql.faults import sqlstate
 from cortex_core.testing import FakeClock, eventually
 from cortex_core.testing.postgres_server import PostgresServer
 
-from .groups import Gate, appending, busy, hurry_alsos, queued, settled, streams, ticked
+from .groups import Gate, appending, busy, hurry_alsos, queued, settled, streams, three, ticked, write
 
-_EVENT = text(
-    "INSERT INTO events (tenant, stream, version, id, type, schema_version, time, data, metadata)"
-    " VALUES ('public', :stream, 1, 'other-' || :stream, 'ticked', 1, now(), '{}', '{}')"
-)
 _WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 
 
@@ -38,10 +30,6 @@ async def other(postgres_url: str, clock: FakeClock, store: SqlEventStore) -> As
         yield other
 
 
-async def write(connection: AsyncConnection, stream: str) -> None:
-    await connection.execute(_EVENT, {"stream": stream})
-
-
 async def held_up(store: SqlEventStore) -> None:
     """Returns when somebody waits for somebody's lock."""
 
@@ -50,14 +38,6 @@ async def held_up(store: SqlEventStore) -> None:
             return bool((await connection.execute(_WAITING)).scalar_one())
 
     await eventually(waiting)
-
-
-async def three(store: SqlEventStore) -> "list[asyncio.Task[int]]":
-    """A group of a, b and c."""
-    async with busy(store):
-        tasks = [appending(store, name) for name in "abc"]
-        await queued(store, 3)
-    return tasks
 
 
 @pytest.mark.parametrize("commits", [True, False])
@@ -201,106 +181,6 @@ async def test_a_server_that_is_killed_under_a_group_fails_all_of_it(
     postgres_server.start()
     assert await streams(store) == set()
     assert await store.append("a", [ticked()], expected_version=0) == 1
-
-
-@pytest.fixture
-def short_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is opened from now on waits for a lock for 0.3 s, and for anything else long enough for a machine that
-    stands still. As a rule both follow from `busy_timeout`."""
-    monkeypatch.setattr(postgresql, "_limits", lambda _: {"lock_timeout": "300"})
-
-
-def long_waits(store: SqlEventStore) -> list[str]:
-    """Grows whenever a lock is waited for in vain, by a transaction that has not said that it is in a hurry."""
-    waits: list[str] = []
-
-    def on_begin(connection: Connection) -> None:
-        connection.info["hurried"] = False
-
-    def on_statement(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        connection.info["hurried"] |= "lock_timeout" in statement
-
-    def on_error(context: ExceptionContext) -> None:
-        assert context.connection is not None
-        if sqlstate(context.original_exception) == "55P03" and not context.connection.info["hurried"]:
-            waits.append(str(context.original_exception))
-
-    engine = store._engines.writer.sync_engine
-    event.listen(engine, "begin", on_begin)
-    event.listen(engine, "before_cursor_execute", on_statement)
-    event.listen(engine, "handle_error", on_error)
-    return waits
-
-
-async def test_a_lock_that_is_held_for_too_long_fails_only_those_who_need_it(
-    postgres_url: str, clock: FakeClock, other: SqlEventStore, short_locks: None
-) -> None:
-    async with open_event_store(postgres_url, clock=clock) as store:
-        async with other.transaction() as connection:
-            await write(connection, "b")
-            outcomes = await settled(*await three(store))
-
-        assert [type(each) for each in outcomes] == [int, EventStoreUnavailable, int]
-        assert await streams(store) == {"busy", "a", "b", "c"}
-
-
-async def test_many_locks_that_are_held_for_too_long_are_waited_for_once(
-    postgres_url: str, clock: FakeClock, other: SqlEventStore, short_locks: None
-) -> None:
-    """Each for itself, eight would take eight times as long, and those behind them would lose their patience."""
-    async with (
-        open_event_store(postgres_url, clock=clock) as store,
-        other.transaction() as connection,
-    ):
-        for n in range(8):
-            await write(connection, f"s{n}")
-        waits = long_waits(store)
-        async with busy(store):
-            tasks = [appending(store, f"s{n}") for n in range(9)]
-            await queued(store, 9)
-        outcomes = await settled(*tasks)
-
-    assert [type(each) for each in outcomes] == [EventStoreUnavailable] * 8 + [int]
-    assert len(waits) == 1
-
-
-async def test_locks_that_several_alsos_wait_for_are_waited_for_once(
-    postgres_url: str, clock: FakeClock, other: SqlEventStore, short_locks: None
-) -> None:
-    async def needs_it(connection: AsyncConnection) -> None:
-        await write(connection, "held")
-
-    async with (
-        open_event_store(postgres_url, clock=clock) as store,
-        other.transaction() as connection,
-    ):
-        await write(connection, "held")
-        waits = long_waits(store)
-        async with busy(store):
-            tasks = [*(appending(store, f"s{n}", also=needs_it) for n in range(6)), appending(store, "free")]
-            await queued(store, 7)
-        outcomes = await settled(*tasks)
-
-    assert [type(each) for each in outcomes] == [EventStoreUnavailable] * 6 + [int]
-    assert len(waits) == 1
-
-
-async def test_a_lock_that_is_met_alone_is_waited_for_once(
-    postgres_url: str, clock: FakeClock, other: SqlEventStore, short_locks: None
-) -> None:
-    async with open_event_store(postgres_url, clock=clock) as store:
-        waited: list[int] = []
-
-        async def needs_it(transaction: AsyncConnection) -> None:
-            waited.append(1)
-            await write(transaction, "b")
-
-        async with other.transaction() as connection:
-            await write(connection, "b")
-            [outcome] = await settled(appending(store, "a", also=needs_it))
-
-        assert isinstance(outcome, EventStoreUnavailable)
-        assert waited == [1]
 
 
 async def test_groups_hold_nothing_that_comes_later_than_what_they_wait_for(

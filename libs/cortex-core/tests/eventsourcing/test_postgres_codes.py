@@ -1,10 +1,16 @@
-"""SQLSTATE by SQLSTATE: whose fault it is, and whether trying again can help."""
+"""SQLSTATE by SQLSTATE: whose fault it is, whether trying again can help, and what is said of it."""
+
+import asyncio
+import traceback
 
 import pytest
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
-from cortex_core.eventsourcing import EventStoreUnavailable
+from cortex_core.eventsourcing import EventStoreUnavailable, NewEvent
+from cortex_core.eventsourcing.sql import SqlEventStore, open_event_store
 from cortex_core.eventsourcing.sql.faults import translated
+from cortex_core.testing import PostgresServer
 
 
 class _Said(Exception):
@@ -40,3 +46,48 @@ def test_what_each_code_means(state: str | None, retryable: bool | None) -> None
         assert isinstance(caught.value, EventStoreUnavailable)
         assert caught.value.retryable is retryable
         assert caught.value.__cause__ is error
+
+
+async def test_of_two_in_each_others_way_one_is_told_to_come_back(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    name = postgres_url.rpartition("/")[2]
+    postgres_server.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '10ms'")
+    both = asyncio.Barrier(2)
+
+    async def crossing(store: SqlEventStore, first: str, second: str) -> None:
+        async with store.transaction() as connection:
+            await connection.execute(text(f"LOCK TABLE {first}"))
+            await both.wait()
+            await connection.execute(text(f"LOCK TABLE {second}"))
+
+    async with open_event_store(postgres_url) as store:
+        outcomes = await asyncio.gather(
+            crossing(store, "inbox", "outbox"), crossing(store, "outbox", "inbox"), return_exceptions=True
+        )
+
+    [error] = [each for each in outcomes if each is not None]
+    assert isinstance(error, EventStoreUnavailable)
+    assert "40P01" in error.message and error.retryable
+
+
+async def test_a_wrong_statement_stays_what_it_is(postgres_url: str) -> None:
+    async with open_event_store(postgres_url) as store:
+        with pytest.raises(ProgrammingError, match="nowhere"):
+            async with store.transaction() as connection:
+                await connection.execute(text("SELECT * FROM nowhere"))
+
+
+async def test_an_error_does_not_show_what_was_to_be_written(postgres_url: str) -> None:
+    """PostgreSQL quotes the row that it refuses."""
+    secret = "-".join(("canary", "77"))
+    async with open_event_store(postgres_url) as store:
+        async with store.transaction() as connection:
+            await connection.execute(text("ALTER TABLE events ADD CHECK (type <> 'refused')"))
+
+        with pytest.raises(IntegrityError) as caught:
+            await store.append("a", [NewEvent("refused", {"note": secret})], expected_version=0)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "violates check constraint" in shown
+    assert secret not in shown

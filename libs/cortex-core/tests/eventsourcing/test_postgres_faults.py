@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cortex_core.eventsourcing import EventStoreUnavailable, Message, NewEvent, StaleVersion
@@ -264,29 +263,6 @@ async def test_a_transaction_that_was_forgotten_is_ended_by_the_server(
         assert await another.append("a", [ticked()], expected_version=0) == 1
 
 
-async def test_of_two_in_each_others_way_one_is_told_to_come_back(
-    postgres_server: PostgresServer, postgres_url: str
-) -> None:
-    name = postgres_url.rpartition("/")[2]
-    postgres_server.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '10ms'")
-    both = asyncio.Barrier(2)
-
-    async def crossing(store: SqlEventStore, first: str, second: str) -> None:
-        async with store.transaction() as connection:
-            await connection.execute(text(f"LOCK TABLE {first}"))
-            await both.wait()
-            await connection.execute(text(f"LOCK TABLE {second}"))
-
-    async with open_event_store(postgres_url) as store:
-        outcomes = await asyncio.gather(
-            crossing(store, "inbox", "outbox"), crossing(store, "outbox", "inbox"), return_exceptions=True
-        )
-
-    [error] = [each for each in outcomes if each is not None]
-    assert isinstance(error, EventStoreUnavailable)
-    assert "40P01" in error.message and error.retryable
-
-
 async def test_the_connections_of_an_old_primary_are_given_up(store: SqlEventStore) -> None:
     """After a fail-over it lives on as a standby: what it refuses, the next connection brings to the new one."""
     async with store.transaction() as connection:
@@ -300,23 +276,3 @@ async def test_the_connections_of_an_old_primary_are_given_up(store: SqlEventSto
     assert await store.append("a", [ticked()], expected_version=0) == 1
     async with store.transaction() as connection:
         assert await backend(connection) != demoted
-
-
-async def test_a_wrong_statement_stays_what_it_is(store: SqlEventStore) -> None:
-    with pytest.raises(ProgrammingError, match="nowhere"):
-        async with store.transaction() as connection:
-            await connection.execute(text("SELECT * FROM nowhere"))
-
-
-async def test_an_error_does_not_show_what_was_to_be_written(store: SqlEventStore) -> None:
-    """PostgreSQL quotes the row that it refuses."""
-    async with store.transaction() as connection:
-        await connection.execute(text("ALTER TABLE events ADD CHECK (type <> 'refused')"))
-
-    secret = "-".join(("canary", "77"))
-    with pytest.raises(IntegrityError) as caught:
-        await store.append("a", [NewEvent("refused", {"note": secret})], expected_version=0)
-
-    shown = "".join(traceback.format_exception(caught.value))
-    assert "violates check constraint" in shown
-    assert secret not in shown
