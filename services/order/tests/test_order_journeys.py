@@ -72,7 +72,7 @@ async def test_a_provider_that_never_answers_is_asked_three_times_and_the_bus_he
         return 0 if account is None else account.calls, pause.longest
 
     made, pause = await calls()
-    while made != 3 and pause > STANDSTILL:  # a call's time was over before it was there
+    while made < 3 and pause > STANDSTILL:  # a call's time was over before it was there
         made, pause = await calls()
     assert made == 3
 

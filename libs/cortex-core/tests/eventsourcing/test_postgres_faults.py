@@ -259,8 +259,10 @@ async def test_a_transaction_that_was_forgotten_is_ended_by_the_server(
                 await eventually(lambda: postgres_server.execute(gone) == [])
                 await connection.execute(text("SELECT 1"))
 
+        await eventually(lambda: takes_more(store))
+
     async with open_event_store(postgres_url) as another:
-        assert await another.append("a", [ticked()], expected_version=0) == 1
+        assert await another.append("b", [ticked()], expected_version=0) == 1
 
 
 async def test_the_connections_of_an_old_primary_are_given_up(store: SqlEventStore) -> None:
