@@ -3,12 +3,18 @@
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
+import psutil
 import pytest
 
 from cortex_cli.backoff import Backoff
+from cortex_cli.child import Child
+from cortex_cli.plan import Program
+from cortex_cli.probe import Answer
+from cortex_cli.state import Identity
 
 if TYPE_CHECKING:
     from cli.tests.conftest import Hub
@@ -52,6 +58,24 @@ def test_a_service_that_cannot_start_fails_the_start_with_its_reason(hub: "Hub",
     assert "order: the flux capacitor is missing" in result.stderr
     assert "Traceback" not in result.stderr
     assert not hub.record()
+
+
+async def test_a_process_that_ended_before_anybody_looked_has_ended_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ready() -> Answer:
+        raise AssertionError("nobody asks")
+
+    def gone(pid: int) -> Identity:
+        raise psutil.NoSuchProcess(pid)
+
+    monkeypatch.setattr(Identity, "of", gone)
+    child = Child(Program("order", "service", ("false",), {}, tmp_path / "order.log", "http://127.0.0.1:1", ready))
+
+    await child.start()
+
+    assert await child.ended() == 1
+    assert child.member.identity is None
 
 
 def test_a_service_that_is_never_ready_is_named_with_its_reason(hub: "Hub") -> None:

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from cortex_cli.plan import Program
 from cortex_cli.state import Identity, Member
 
@@ -54,7 +56,7 @@ class Child:
         self.started = time.monotonic()
         self.member = replace(
             self.member,
-            identity=Identity.of(self._process.pid),
+            identity=_identity_of(self._process.pid),
             restarts=self.member.restarts + again,
             ready_after=None,
         )
@@ -78,6 +80,14 @@ class Child:
         if self._process is not None and self.alive:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _identity_of(pid: int) -> Identity | None:
+    """None where it has ended, and was waited for, before anybody could look: its end is told of as any other."""
+    try:
+        return Identity.of(pid)
+    except psutil.NoSuchProcess:
+        return None
 
 
 def describe_end(status: int) -> str:
