@@ -122,3 +122,31 @@ async def test_a_close_that_is_cancelled_once_it_was_stopped_has_an_end(tmp_path
     assert ended
     await asyncio.to_thread(driver._thread.join, 5)
     assert not driver._thread.is_alive()
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["which went well", "which failed"])
+def test_a_call_whose_loop_is_gone_ends_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """At a program's end calls are cancelled, and connections stopped that nobody waits for."""
+    told: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    ended = threading.Event()
+
+    def slow(connection: sqlite3.Connection) -> None:
+        ended.wait(5)
+        connection.execute("SELECT * FROM nowhere" if fails else "SELECT 1")
+
+    async def program() -> OneHop:
+        driver = await OneHop(f"{tmp_path}/file.db", 1.0)
+        left = asyncio.create_task(driver.work(slow))
+        await asyncio.sleep(0)
+        left.cancel()
+        driver.stop()
+        return driver
+
+    driver = asyncio.run(program())
+    ended.set()
+    driver._thread.join(5)
+
+    assert (driver._thread.is_alive(), driver._connection, told) == (False, None, [])

@@ -8,11 +8,38 @@ is made, run, read to its end and closed in one. And who has much to do may do i
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Self, TypeVar
 
 import aiosqlite
+from aiosqlite.core import _STOP_RUNNING_SENTINEL as _STOP
+from aiosqlite.core import set_exception, set_result
 
 T = TypeVar("T")
+
+Calls = SimpleQueue[tuple[asyncio.Future[Any] | None, Callable[[], Any]]]
+
+
+def _run(calls: Calls) -> None:
+    """aiosqlite's own thread ends, with a traceback and its connection open, where the loop that asked has closed."""
+    while True:
+        future, call = calls.get()
+        try:
+            result = call()
+        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+            _answer(future, set_exception, error)
+        else:
+            _answer(future, set_result, result)
+            if result is _STOP:
+                break
+
+
+def _answer(future: asyncio.Future[Any] | None, settle: Callable[[asyncio.Future[Any], Any], None], what: Any) -> None:
+    if future:
+        with suppress(RuntimeError):  # the loop is closed
+            future.get_loop().call_soon_threadsafe(settle, future, what)
 
 
 class Connection(sqlite3.Connection):
@@ -77,7 +104,7 @@ class OneHop(aiosqlite.Connection):
             lambda: sqlite3.connect(file, timeout=busy_timeout, factory=Connection, isolation_level=None),
             iter_chunk_size=64,
         )
-        self._thread.daemon = True  # a program may end with a connection open
+        self._thread = Thread(target=_run, args=(self._tx,), daemon=True)  # a program may end with a connection open
         self._asked = self._done = 0  # calls: the one is counted by the loop's thread, the other by the connection's
         self._stopped = False
 
