@@ -18,7 +18,7 @@ def main(words: list[str]) -> int:
 
             print("interpreter:", *interpreter.compose(LAYERS / "python"))
         case ["dependencies", *rest] if len(rest) <= 1:
-            _dependencies(*rest)
+            return _dependencies(*rest)
         case ["own", service]:
             _own(service)
         case _:
@@ -27,12 +27,17 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _dependencies(service: str = "base") -> None:
-    from scripts.images.builder import packages
+def _dependencies(service: str = "base") -> int:
+    from scripts.images.builder import late, packages
 
     beneath = [LAYERS / "python"] + ([LAYERS / "base"] if service != "base" else [])
     _uv("pip", "sync", "--python", str(ENVIRONMENT / "bin/python"), "--require-hashes", f"requirements/{service}.lock")
-    print(f"{service}:", *packages.dependencies(ENVIRONMENT, LAYERS / service, beneath))
+    try:
+        print(f"{service}:", *packages.dependencies(ENVIRONMENT, LAYERS / service, beneath))
+    except late.OtherShape as error:  # for who renewed a lock: no traceback before what is to be done
+        print(error, file=sys.stderr)
+        return 65
+    return 0
 
 
 def _own(service: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from scripts.images.builder import origins, vendored
+from scripts.images.builder import late, origins, vendored
 from scripts.images.builder.code import cached_name, compiled
 from scripts.images.builder.elf import is_elf, libraries
 from scripts.images.builder.interpreter import BUNDLE, copy_libraries
@@ -41,7 +41,7 @@ _OURS: Final = re.compile(r"cortex_[a-z]+(-[^/]*\.dist-info)?/")
 
 def dependencies(environment: Path, root: Path, beneath: Sequence[Path]) -> list[str]:
     """Writes what others wrote of `environment`, a virtual environment, below `root`, without what the layers `beneath`
-    have already; the Debian packages that libraries came from."""
+    have already; the Debian packages that libraries came from. Raises OtherShape."""
     tree = Tree(root)
     binary = environment / "bin" / "python"
     tree.link(binary, str(binary.resolve()))
@@ -51,6 +51,8 @@ def dependencies(environment: Path, root: Path, beneath: Sequence[Path]) -> list
         if path.suffix == ".py":
             target = path.with_suffix(".pyc")
             source = path.read_bytes()
+            if path.as_posix().endswith(f"/{late.PACKAGE}"):
+                source = late.without_sessions(source, str(path))
             documented = _READS_ITS_DOCSTRINGS.search(str(path)) is not None
             known = _beneath(target, source, beneath)
             tree.write(target, known or compiled(source, str(path), documented=documented))

@@ -113,3 +113,17 @@ def services() -> tuple[str, ...]:
 @pytest.fixture
 def hardened() -> tuple[str, ...]:
     return HARDENED
+
+
+@pytest.fixture
+def redis(engine: Engine) -> tuple[str, str]:
+    """A network, and the name of a Redis on it."""
+    network = engine.network()
+    engine.run(
+        "redis:7-bookworm",
+        "redis-server",
+        "--appendonly",
+        "yes",
+        options=("--network", network, "--network-alias", "redis"),
+    )
+    return network, "redis://redis:6379/0"

@@ -25,20 +25,6 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@pytest.fixture
-def redis(engine: Any) -> tuple[str, str]:
-    """A network, and the name of a Redis on it."""
-    network = engine.network()
-    engine.run(
-        "redis:7-bookworm",
-        "redis-server",
-        "--appendonly",
-        "yes",
-        options=("--network", network, "--network-alias", "redis"),
-    )
-    return network, "redis://redis:6379/0"
-
-
 def _options(service: str, network: str, redis_url: str) -> tuple[str, ...]:
     return (
         *("--network", network, "--network-alias", service, "-e", "CORTEX_ENV=development"),

@@ -1,0 +1,31 @@
+"""What a container has loaded once it serves: nothing that the builder makes late (scripts/images/builder/late.py)."""
+
+import json
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.timeout(600)  # an engine that is busy with others is slow
+
+_SERVING = """
+import atexit, json, runpy, sys
+atexit.register(lambda: print(json.dumps(sorted(sys.modules)), flush=True))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("service", ["order", "analytics", "storage"])
+def test_with_tables_comes_no_orm(engine: Any, service: str, redis: tuple[str, str]) -> None:
+    """From its start, where it made the tables, to its end."""
+    network, redis_url = redis
+    told = ("-e", "CORTEX_ENV=development", "-e", f"CORTEX_REDIS_URL={redis_url}")
+    aside = ("--network", network, "--entrypoint", "python")
+    name = engine.run(engine.image(service), "-c", _SERVING, f"cortex_{service}.main", options=(*aside, *told))
+    engine.healthy(name)
+    engine.said("kill", "-s", "TERM", name)
+
+    assert engine.ended(name) == 0, engine.logs(name)
+    (said,) = [line for line in engine.logs(name).splitlines() if line.startswith("[")]
+    loaded = set(json.loads(said))
+    assert {"sqlalchemy.ext.asyncio", "alembic"} <= loaded
+    assert {each for each in loaded if each.startswith("sqlalchemy.orm")} == set()
