@@ -1,21 +1,30 @@
-"""`sqlalchemy.ext.asyncio` without its sessions until one is asked for: they bring the whole ORM, 6 MiB of each,
-and none of it is used. Made of the file itself: what it imports of `.scoping` and `.session` becomes names that are
-loaded by PEP 562, all else stays. A file of another shape is refused: it would load everything, and nobody notice."""
+"""Packages whose `__init__.py` loads what none of ours uses: those names of theirs are loaded when they are asked for.
+
+Made of the file itself: its imports from the modules below become names by PEP 562, all else stays as it is. A file of
+another shape is refused: it would load everything again, and nobody would notice. Each asks a look of whoever renews
+its lock, so that only what is 2 MiB of a process and more is here."""
 
 import ast
+from collections.abc import Mapping
 from typing import Final
 
-PACKAGE: Final = "sqlalchemy/ext/asyncio/__init__.py"
-_LATE: Final = frozenset({"scoping", "session"})
-_HOOKS: Final = frozenset({"__all__", "__dir__", "__getattr__"})
+LATE: Final[Mapping[str, frozenset[str]]] = {
+    # The bus speaks over connections; clients, each with a method a command, are for who keeps keys.
+    "redis/__init__.py": frozenset({"client", "cluster", "connection", "keyspace_notifications", "sentinel"}),
+    "redis/asyncio/__init__.py": frozenset({"client", "cluster", "keyspace_notifications", "sentinel"}),
+    # Sessions bring the whole ORM.
+    "sqlalchemy/ext/asyncio/__init__.py": frozenset({"scoping", "session"}),
+}
+_HOOKS: Final = frozenset({"__dir__", "__getattr__"})
 _WHEN_ASKED_FOR: Final = """
-__all__ = [*(name for name in dir() if name[0] != "_"), *_LATE]
+if "__all__" not in globals():
+    __all__ = [*(name for name in dir() if name[0] != "_"), *_LATE]
 
 def __getattr__(name):
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
-    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    return getattr(import_module(_LATE[name]), name)
 
 def __dir__():
     return sorted({*globals(), *_LATE})
@@ -23,27 +32,44 @@ def __dir__():
 
 
 class OtherShape(Exception):
-    """SQLAlchemy is no longer what this was written for."""
+    """A package is no longer what this was written for."""
 
 
-def without_sessions(source: bytes, filename: str) -> bytes:
-    """`source`, the package's own, so changed. Raises OtherShape, in one line that says what to do."""
-    tree = ast.parse(source, filename)
-    imports = [it for it in tree.body if isinstance(it, ast.ImportFrom) and it.level == 1 and it.module in _LATE]
-    late = {alias.name: str(it.module) for it in imports for alias in it.names if alias.asname == alias.name}
+def made_late(name: str, source: bytes) -> bytes:
+    """`source` of the file `name` (`redis/__init__.py`), changed where it is listed. Raises OtherShape,
+    one line that says what to do."""
+    if name not in LATE:
+        return source
+    package = name.removesuffix("/__init__.py").replace("/", ".")
+    modules = {f"{package}.{module}" for module in LATE[name]}
+    tree = ast.parse(source, name)
+    imports = [it for it in tree.body if isinstance(it, ast.ImportFrom) and _module(package, it) in modules]
+    aliases = [(alias, _module(package, it)) for it in imports for alias in it.names]
+    late = {alias.name: module for alias, module in aliases if alias.asname in (None, alias.name)}
     tree.body = [it for it in tree.body if it not in imports]
-    if {it.module for it in imports} != _LATE or len(late) != sum(len(it.names) for it in imports) or _uses(tree, late):
+    known = set(late.values()) == modules and len(late) == len(aliases) and "*" not in late
+    if not known or not _said(package, tree).isdisjoint(late.keys() | modules | _HOOKS):
         raise OtherShape(
-            f"{filename}: no longer imports .scoping and .session as it did; see whether it still loads "
-            "sqlalchemy.orm, and change scripts/images/builder/late.py or take it out"
+            f"{name}: no longer imports {', '.join(sorted(LATE[name]))} as it did; see what it loads now, "
+            "and change scripts/images/builder/late.py or take it out there"
         )
     return f"{ast.unparse(tree)}\n_LATE = {late!r}\n{_WHEN_ASKED_FOR}".encode()
 
 
-def _uses(tree: ast.Module, late: dict[str, str]) -> bool:
-    """Whether what is left needs what was taken, or says itself what we would say."""
-    nodes = list(ast.walk(tree))
-    said = {it.id for it in nodes if isinstance(it, ast.Name)} | {it.name for it in nodes if isinstance(it, ast.alias)}
-    said |= {it.name for it in nodes if isinstance(it, ast.FunctionDef)}
-    said |= {str(it.module) for it in nodes if isinstance(it, ast.ImportFrom)}
-    return not said.isdisjoint(late.keys() | _LATE | _HOOKS)
+def _module(package: str, imported: ast.ImportFrom) -> str:
+    """Its whole name, where it is the package's own; of others' whatever is no such name."""
+    within = imported.module or ""
+    return f"{package}.{within}".rstrip(".") if imported.level == 1 else "." * imported.level + within
+
+
+def _said(package: str, tree: ast.Module) -> set[str]:
+    """The names that a module uses, makes or imports, modules by their whole names."""
+    said = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.alias(name=name):
+                said.add(name)
+            case ast.ImportFrom(names=names):
+                module = _module(package, node)
+                said |= {module, *(f"{module}.{alias.name}" for alias in names)}
+    return said

@@ -46,13 +46,11 @@ def dependencies(environment: Path, root: Path, beneath: Sequence[Path]) -> list
     binary = environment / "bin" / "python"
     tree.link(binary, str(binary.resolve()))
     tree.write(environment / "pyvenv.cfg", f"home = {binary.resolve().parent}\n".encode())
-    chosen = files(environment, lambda name: not _OURS.match(name))
+    site, chosen = _site(environment), files(environment, lambda name: not _OURS.match(name))
     for path in chosen:
         if path.suffix == ".py":
             target = path.with_suffix(".pyc")
-            source = path.read_bytes()
-            if path.as_posix().endswith(f"/{late.PACKAGE}"):
-                source = late.without_sessions(source, str(path))
+            source = late.made_late(path.relative_to(site).as_posix(), path.read_bytes())
             documented = _READS_ITS_DOCSTRINGS.search(str(path)) is not None
             known = _beneath(target, source, beneath)
             tree.write(target, known or compiled(source, str(path), documented=documented))
@@ -89,9 +87,13 @@ def own(environment: Path, root: Path, licence: bytes) -> None:
 
 
 def files(environment: Path, wanted: Callable[[str], bool]) -> list[Path]:
-    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
+    site = _site(environment)
     names = sorted(path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
     return [site / name for name in names if wanted(name) and not _LEFT_OUT.match(name)]
+
+
+def _site(environment: Path) -> Path:
+    return Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
 
 
 def _drop_unneeded(tree: Tree, chosen: list[Path]) -> list[Path]:
