@@ -66,10 +66,14 @@ class Loop:
             return
         if not self._undisturbed:
             task.cancel()
-        await asyncio.wait({task}, timeout=within)
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=1.0)
+        try:
+            await asyncio.wait({task}, timeout=within)
+            while not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=1.0)
+        except asyncio.CancelledError:
+            task.cancel()  # whoever waited for its end does so no more
+            raise
 
     async def _run(self) -> None:
         while not self._closing:

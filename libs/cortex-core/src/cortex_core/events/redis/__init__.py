@@ -113,6 +113,7 @@ class RedisLink:
         self._timeout: Final = timeout
         self._slots: Final = asyncio.Semaphore(CONNECTIONS)
         self._pool: Final = _pool(url)
+        self._over: Final = asyncio.Event()
 
     async def batch(self, commands: Sequence[Sequence[Word]], within: float | None = None) -> list[Any]:
         async with _translated(), asyncio.timeout(within or self._timeout), self._connection() as connection:
@@ -140,11 +141,14 @@ class RedisLink:
         return _RedisDialer(self._url, self._timeout)
 
     async def aclose(self) -> None:
+        self._over.set()
         await self._pool.disconnect()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         async with self._slots:
+            if self._over.is_set():
+                raise BusUnavailable("the bus was closed")
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # the library's own gap
             try:
                 yield connection
@@ -156,6 +160,8 @@ class RedisLink:
                 await connection.disconnect(nowait=True)
                 raise
             finally:
+                if self._over.is_set():
+                    await connection.disconnect(nowait=True)
                 await self._pool.release(connection)
 
     async def _leave(self, connection: Connection) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
 from typing import Final, Protocol
 
 from cortex_core.events.bus import ConsumerPolicy, Handler, Marker, Retention, Subscription
@@ -152,11 +153,12 @@ class StreamBus:
 
     async def aclose(self) -> None:
         self._closed = True
-        await asyncio.gather(*(subscription.aclose() for subscription in tuple(self._subscriptions)))
-        if self._trimmer is not None:
-            await self._trimmer.aclose()
-        await self._writer.aclose()
-        await self._link.aclose()
+        async with AsyncExitStack() as stack:  # whoever closes us may be cancelled: what is open is closed all the same
+            stack.push_async_callback(self._link.aclose)
+            stack.push_async_callback(self._writer.aclose)
+            if self._trimmer is not None:
+                stack.push_async_callback(self._trimmer.aclose)
+            await asyncio.gather(*(subscription.aclose() for subscription in tuple(self._subscriptions)))
 
     def _streams(self, topics: Collection[str]) -> list[Stream]:
         if not topics:

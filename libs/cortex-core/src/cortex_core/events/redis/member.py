@@ -129,7 +129,8 @@ class Member:
     async def _wait_for(self, event: asyncio.Event) -> None:
         """At most until our claim on what we hold wants renewing."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), self._period)
+            async with asyncio.timeout(self._period):  # wait_for loses a cancellation that comes with the event
+                await event.wait()
 
     def _room(self) -> int:
         return HELD * self._policy.batch - len(self._backlog)

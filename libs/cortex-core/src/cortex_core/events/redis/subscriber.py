@@ -60,12 +60,15 @@ class Subscriber:
         """Returns when it hears, or after the first attempt has failed, or after `within` seconds."""
         self._loop.start()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._begun.wait(), within)
+            async with asyncio.timeout(within):  # wait_for loses a cancellation that comes with what it waits for
+                await self._begun.wait()
 
     async def aclose(self) -> None:
-        await self._loop.aclose(self._drain)
-        await self._wire.aclose()
-        self._forget(self)
+        try:
+            await self._loop.aclose(self._drain)
+        finally:
+            await self._wire.aclose()
+            self._forget(self)
 
     async def _listen(self) -> None:
         try:
