@@ -20,6 +20,7 @@ might show it.
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from weakref import WeakSet
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext
@@ -49,7 +50,8 @@ Connect = Callable[..., Awaitable[Any]]
 async def open_postgresql(url: URL, busy_timeout: float) -> AsyncIterator[Engines]:
     """Raises ValueError where the driver is not installed or the URL says what it does not understand."""
     limits = _limits(busy_timeout)
-    connect = _connecting(url, busy_timeout)
+    made = WeakSet[Any]()
+    connect = _connecting(url, busy_timeout, made)
     pooled = {"max_overflow": 0, "pool_timeout": busy_timeout * 2, "pool_use_lifo": True}
     writer = _engine(url, connect, limits, pool_size=_WRITERS, isolation_level="READ COMMITTED", **pooled)
     reading = {"isolation_level": "REPEATABLE READ", "execution_options": {"postgresql_readonly": True}}
@@ -59,8 +61,12 @@ async def open_postgresql(url: URL, busy_timeout: float) -> AsyncIterator[Engine
     try:
         yield Engines(writer, reader, reader.execution_options(isolation_level="AUTOCOMMIT"), migrator)
     finally:
-        for engine in (reader, writer, migrator):
-            await engine.dispose()
+        try:
+            for engine in (reader, writer, migrator):
+                await engine.dispose()
+        finally:  # cancelled, it has not come to all of them
+            for connection in made:
+                connection.terminate()
 
 
 def _limits(busy_timeout: float) -> dict[str, str]:
@@ -76,8 +82,8 @@ def _milliseconds(seconds: float) -> str:
     return str(max(1, round(seconds * 1000)))
 
 
-def _connecting(url: URL, busy_timeout: float) -> Connect:
-    """How a connection comes about. Raises ValueError."""
+def _connecting(url: URL, busy_timeout: float, made: WeakSet[Any]) -> Connect:
+    """How a connection comes about, which is one of `made` then. Raises ValueError."""
     try:
         import asyncpg  # type: ignore[import-untyped]  # it ships no types
     except ImportError as error:
@@ -96,6 +102,7 @@ def _connecting(url: URL, busy_timeout: float) -> Connect:
                 command_timeout=max(_LEAST, busy_timeout * 5) if settings else None,
                 server_settings={**name, **settings},
             )
+            made.add(connection)
             try:
                 await connection.execute(_DURABLE)
             except BaseException:  # a cancellation too: nobody has the connection yet, so nobody else would close it
