@@ -11,14 +11,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector
+from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from cortex_core.testing import eventually, serving
 
 PADDING = 64 * 1024  # bytes a frame: the kernel's buffers on both sides are full after some tens of them
 FRAMES = 400
-STALL = 20.0  # seconds without a frame that count as starving, where a deaf client is given up after 60
+PATIENT = 100_000.0  # seconds that a deaf client may take: beyond the test's, so nobody is given up for being slow
+STALL = 60.0  # seconds without a frame that end the test, which nobody waits for unless it fails
 CERTAIN = 1.5  # the same where starving is certain: there is nothing to be patient for
 
 Speak = Callable[[int], Coroutine[Any, Any, None]]
@@ -51,10 +52,11 @@ async def longest_wait(healthy: ClientWebSocketResponse, speak: Speak, stall: fl
         began = time.perf_counter()
         speaking = asyncio.create_task(speak(number))
         try:
-            await healthy.receive(timeout=stall)
+            frame = await healthy.receive(timeout=stall)
         except TimeoutError:
             speaking.cancel()
             return stall
+        assert frame.type is WSMsgType.TEXT, frame  # the end of the connection would come at once, too
         await speaking
         longest = max(longest, time.perf_counter() - began)
     return longest
@@ -77,15 +79,15 @@ async def test_others_are_not_delayed_and_the_deaf_are_cut(serve: Any, completed
         return published
 
     async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(serve(queue=4, send_timeout=60))
+        service = await stack.enter_async_context(serve(queue=4, send_timeout=PATIENT))
         healthy = await stack.enter_async_context(service.client(max_msg_size=0))
         for _ in range(deaf):
             await stack.enter_async_context(deaf_client(service.http._base_url / "ws"))
         assert await service.connected() == deaf + 1
 
-        assert await longest_wait(healthy.socket, speak, STALL) < STALL
+        assert await longest_wait(healthy.socket, speak, STALL) < STALL  # it has had every frame
 
-        await eventually(metric_is(service, CUT, deaf))
+        await eventually(metric_is(service, CUT, deaf))  # by their queues, which overflow: no time-out has passed
         assert await service.connected() == 1
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from wasmtime import wat2wasm
 
-from cortex_core.testing import eventually
+from cortex_core.testing import assert_bound, eventually
 from cortex_core.wasm import Limits, WasmDeadlineExceeded, WasmInstance, WasmModule, WasmRejected, WasmTrapped
 from cortex_core.wasm.sandbox import EpochTicker
 
@@ -23,17 +23,17 @@ GREEDY = """(module (memory (export "memory") 1)
   (func (export "size") (result i32) (memory.size)))"""
 
 
+@pytest.mark.bound
 def test_an_endless_loop_ends_within_a_quarter_of_a_second_and_its_thread_lives_on() -> None:
     module = WasmModule(bytes(wat2wasm(ENDLESS)))
 
-    took: list[float] = []
-    while not took or (took[-1] > 0.25 and len(took) < 50):  # on a busy machine a thread may be woken late, not always
-        began = time.monotonic()
-        with pytest.raises(WasmDeadlineExceeded, match=r"spin ran longer than 0\.2 s"):
-            module.instantiate().call("spin")
-        took.append(time.monotonic() - began)
+    began = time.monotonic()
+    with pytest.raises(WasmDeadlineExceeded, match=r"spin ran longer than 0\.2 s"):
+        module.instantiate().call("spin")
+    took = time.monotonic() - began
 
-    assert 0.15 < took[-1] <= 0.25
+    assert took > 0.15
+    assert_bound(took, 0.25)
     module.instantiate().call("nothing")
 
 
@@ -59,28 +59,36 @@ def test_each_call_has_all_of_its_time_however_long_ago_the_instance_was_made() 
     older.call("nothing")
 
 
-def test_other_threads_run_while_a_guest_does(guest: Guest) -> None:
-    def counted() -> int:
-        number, stop = 0, threading.Event()
+def test_other_threads_run_while_a_guest_does() -> None:
+    """The guest runs for as long as another thread has not counted to a hundred: by its own deadline it would outlive
+    the test, and with the GIL held nobody would count."""
+    module = WasmModule(bytes(wat2wasm(ENDLESS)), limits=Limits(deadline=600.0))
+    entered, counted = threading.Event(), list[int]()
 
-        def count() -> None:
-            nonlocal number
-            while not stop.wait(0.001):
-                number += 1
+    class Entered(EpochTicker):
+        def __enter__(self) -> int:
+            entered.set()
+            return super().__enter__()
 
-        thread = threading.Thread(target=count)
-        thread.start()
-        with pytest.raises(WasmDeadlineExceeded):
-            guest(ENDLESS).call("spin")
-        stop.set()
-        thread.join()
-        return number
+    def count_and_end_it() -> None:
+        entered.wait(60)
+        for number in range(100):
+            counted.append(number)
+            time.sleep(0)
+        while not over.is_set():  # again: the deadline may not have been set at the first
+            for _ in range(module.limits.ticks + 1):
+                module._engine.increment_epoch()
 
-    rounds = 1
-    while (number := counted()) <= 20 and rounds < 50:  # on a busy machine none of them may run, in one round
-        rounds += 1
+    instance, over = module.instantiate(), threading.Event()
+    instance._ticker = Entered(module._engine.increment_epoch)
+    thread = threading.Thread(target=count_and_end_it, daemon=True)
+    thread.start()
+    with pytest.raises(WasmDeadlineExceeded):
+        instance.call("spin")
+    over.set()
+    thread.join()
 
-    assert number > 20  # with the GIL held it would be 0
+    assert len(counted) == 100
 
 
 def test_an_endless_recursion_traps(guest: Guest) -> None:
