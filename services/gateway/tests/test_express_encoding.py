@@ -13,7 +13,6 @@ from cortex_core.asgi import Compression
 from cortex_core.asgi.compression import CompressionDetails, Load, Precompressed
 from cortex_core.testing import eventually
 from cortex_core.testing.exchange import exchange
-from cortex_gateway.dataplane import encoding as encoding_module
 from cortex_gateway.dataplane.encoding import Encoded, Encoder, lines_of, pairs_of
 from cortex_gateway.ports import Head
 
@@ -166,52 +165,6 @@ def test_a_small_answer_is_not_looked_at() -> None:
     encoder = Encoder(threshold=THRESHOLD, pressure=lambda: Load.NORMAL)
 
     assert encoder.begin(b"gzip", Head(200, b"", b"", THRESHOLD - 1), b"GET") is None
-
-
-REMEMBERING: Final = Encoder(threshold=THRESHOLD, pressure=lambda: Load.NORMAL)
-
-
-@given(
-    status=st.sampled_from([200, 201, 404, 410, 503]),
-    media=st.sampled_from(TYPES),
-    more=st.sampled_from(MORE),
-    length=st.sampled_from([THRESHOLD, 5000]),
-)
-def test_what_is_remembered_of_a_head_is_what_would_be_made_of_it(
-    status: int, media: bytes, more: list[tuple[bytes, bytes]], length: int
-) -> None:
-    lines = lines_of([*([(b"Content-Type", media)] if media else []), *more, (b"Content-Length", b"%d" % length)])
-    head = Head(status, lines, lines.lower(), length)
-    made = Encoder(threshold=THRESHOLD, pressure=lambda: Load.NORMAL).begin(None, head, b"GET")
-
-    for _ in range(2):
-        told = REMEMBERING.unasked(head)
-
-        assert (told.status, told.fields, told.length) == (status, made.fields if made else lines, length)
-        assert told.folded == told.fields.lower()
-
-
-def test_few_heads_are_remembered_and_no_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding_module, "_MOST_UNASKED", 2)
-    made: list[Head] = []
-    encoder = Encoder(threshold=THRESHOLD, pressure=lambda: Load.NORMAL)
-    begin = encoder.begin
-    monkeypatch.setattr(
-        encoder, "begin", lambda accepted, head, verb: (made.append(head), begin(accepted, head, verb))[1]
-    )
-
-    for fields in (
-        b"a: 1\r\n",
-        b"a: 1\r\n",
-        b"a: 2\r\n",
-        b"a: 3\r\n",
-        b"a: 1\r\n",
-        b"b: %b\r\n" % (b"x" * 4096),
-        b"b: %b\r\n" % (b"x" * 4096),
-    ):
-        encoder.unasked(Head(200, fields, fields, THRESHOLD))
-
-    assert [head.fields[:4] for head in made] == [b"a: 1", b"a: 2", b"a: 3", b"a: 1", b"b: x", b"b: x"]
 
 
 @pytest.mark.parametrize("finished", [True, False])

@@ -7,7 +7,7 @@ import pytest
 from starlette.middleware import Middleware
 
 from cortex_core.asgi import Rule, by_client
-from cortex_core.asgi.compression import Load, Precompressed
+from cortex_core.asgi.compression import CompressionDetails, Load, Precompressed
 from cortex_core.asgi.http_cache import (
     AnswerDetails,
     CacheErrorDetails,
@@ -137,6 +137,15 @@ class TestCompression:
             pressure.observe(0.1)
 
         assert metrics.value("cortex_compression_load") == Load.REDUCED
+
+    def test_bytes_are_counted_by_coding(self, metrics: MetricsCollector, logger: Logger) -> None:
+        reporter = CompressionReporter(metrics, logger)
+        for coding, size in (("gzip", 100), ("br", 1000), ("gzip", 7)):
+            reporter.on_response(CompressionDetails(coding, 5, Load.NORMAL, size, size // 2, kept=False, complete=True))
+
+        sides = [(coding, side) for coding in ("gzip", "br") for side in ("in", "out")]
+        counted = [metrics.value("cortex_compression_bytes_total", coding=one, side=side) for one, side in sides]
+        assert counted == [107, 53, 1000, 500]
 
     @pytest.mark.parametrize("load", list(Load))
     def test_the_load_is_a_gauge(self, metrics: MetricsCollector, logger: Logger, load: Load) -> None:

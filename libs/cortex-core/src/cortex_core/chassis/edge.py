@@ -4,7 +4,7 @@ Owns the metrics of limiter, compression and cache, and what must be closed at t
 service's wiring does. `app.py` has the order in which a request meets them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -136,11 +136,19 @@ class CompressionReporter:
         self._bytes = metrics.create_counter(
             "cortex_compression_bytes_total", "Bytes before and after, of answers that were encoded", ("coding", "side")
         )
+        self._sides: dict[str, tuple[Callable[[float], None], Callable[[float], None]]] = {}
         self._load = metrics.create_gauge("cortex_compression_load", "0 normal, 1 quickest levels, 2 off", merge="max")
 
     def on_response(self, details: CompressionDetails, /) -> None:
-        self._bytes.labels(coding=details.coding, side="in").inc(details.size_in)
-        self._bytes.labels(coding=details.coding, side="out").inc(details.size_out)
+        sides = self._sides.get(details.coding) or self._bound(details.coding)
+        sides[0](details.size_in)
+        sides[1](details.size_out)
+
+    def _bound(self, coding: str) -> tuple[Callable[[float], None], Callable[[float], None]]:
+        """What counts the bytes before and after, looked up once: there are as many codings as codecs."""
+        before, after = (self._bytes.labels(coding=coding, side=side).inc for side in ("in", "out"))
+        sides = self._sides[coding] = before, after
+        return sides
 
     def on_load(self, load: Load, /) -> None:
         self._load.set(load.value)

@@ -9,12 +9,14 @@ from cortex_core.chassis import Limits, Platform
 from cortex_core.chassis.telemetry import RequestMetrics
 from cortex_core.kernel import Principal
 from cortex_gateway.dataplane.dues import Spender, Tollgate
+from cortex_gateway.dataplane.encoding import Encoder
 from cortex_gateway.dataplane.filling import Fills
 from cortex_gateway.dataplane.heads import Heads
 from cortex_gateway.dataplane.local import own_routes
-from cortex_gateway.dataplane.plane import Changed, DataPlane, Encoder, HotAnswers
+from cortex_gateway.dataplane.plane import Changed, DataPlane, HotAnswers
 from cortex_gateway.dataplane.reading import Reader, Strictness
 from cortex_gateway.dataplane.records import Records
+from cortex_gateway.dataplane.recurring import Recurring
 from cortex_gateway.dataplane.table import ExpressTable
 from cortex_gateway.domain.provenance import Provenance
 from cortex_gateway.ports import Carrier
@@ -60,6 +62,7 @@ def make_data_plane(
         hot=hot,
         fills=None if filler is None else Fills(filler),
         encoder=encoder,
+        recurring=None if encoder is None else Recurring(encoder),
         untouched_below=_ANY if encoder is None else encoder.untouched_below,
         cache=cache.encode(),
         changed=changed,

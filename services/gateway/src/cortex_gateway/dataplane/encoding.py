@@ -3,7 +3,7 @@
 Owns no rule: which coding a client gets, which answers are encoded and what becomes of their fields is decided by the
 parts of `asgi.compression`, the middleware's own. What differs: nobody waits for a thread, so whoever writes brings a
 part as it was read from a connection (at most 256 KiB); every part is flushed; and an immutable body is compressed as
-usual the first time, while its best form is made for the next.
+usual the first time, while its best form is made for the next. Next: `recurring.py` keeps what was decided of a head.
 """
 
 import asyncio
@@ -33,8 +33,6 @@ from cortex_core.asgi.types import Headers
 from cortex_gateway.ports import Head
 
 _WORDS: Final = frozenset({206, 304})  # they speak of a 200 that is not there
-_MOST_UNASKED: Final = 256
-_LONGEST_UNASKED: Final = 2048  # bytes of fields
 
 
 class Encoder:
@@ -56,7 +54,6 @@ class Encoder:
         self._codecs = {codec.name: codec for codec in installed_codecs()}
         self._order = tuple(self._codecs)
         self._making: set[asyncio.Task[bytes]] = set()
-        self._unasked: dict[tuple[int, bytes], Head] = {}
 
     def choice(self, accept_encoding: bytes | None) -> Choice:
         """What a client gets. Neither a coding nor identity: 406, which is for the application to say."""
@@ -103,23 +100,6 @@ class Encoder:
         if codec is None or spared or (old and not bodiless and head.length is None):
             return Encoding(rules.varied(pairs), head.length)
         return Encoded(self, pairs, codec, load)
-
-    def unasked(self, head: Head) -> Head:
-        """`head` of a whole answer (none of 206, 304, none to HEAD) for a client that named no coding: it passes as it
-        is, and may have to say that others get it encoded. The same heads come again: what they become is kept."""
-        key = head.status, head.fields
-        told = self._unasked.get(key)
-        if told is None:
-            encoding = self.begin(None, head, b"GET")
-            if encoding is None:
-                told = head
-            else:
-                told = Head(head.status, fields := encoding.fields, fields.lower(), head.length)
-            if len(self._unasked) >= _MOST_UNASKED:
-                self._unasked.clear()
-            if len(head.fields) <= _LONGEST_UNASKED:
-                self._unasked[key] = told
-        return told
 
     def kept(self, pairs: Headers, codec: Codec, body: bytes) -> bytes | None:
         """An immutable body as it was compressed before. The first time it is made, off the loop, for those to come."""
@@ -183,9 +163,9 @@ class Encoded(Encoding):
     def __init__(self, encoder: Encoder, pairs: Headers, codec: Codec, load: Load) -> None:
         super().__init__(rules.encoded(pairs, codec.name, None), None)
         self.coding = codec.name
-        self._codec = codec
+        self.codec = codec
         self._load = load
-        self._level = codec.levels.normal if load is Load.NORMAL else codec.levels.reduced
+        self._level = level_of(codec, load)
         self._encoder = encoder
         self._found = False
         self._stream: Compressor | None = None
@@ -193,10 +173,10 @@ class Encoded(Encoding):
         self._complete = False
 
     def whole(self, body: bytes) -> bytes:
-        encoded = self._encoder.kept(self._pairs, self._codec, body)
+        encoded = self._encoder.kept(self._pairs, self.codec, body)
         self._found = encoded is not None
         if encoded is None:
-            encoded = self._codec.whole(body, self._level)
+            encoded = self.codec.whole(body, self._level)
         self.sized(len(encoded))
         self._count(len(body), encoded)
         self._complete = True
@@ -223,7 +203,7 @@ class Encoded(Encoding):
             size_in, self._size_in = self._size_in, 0
             report(
                 CompressionDetails(
-                    coding=self._codec.name,
+                    coding=self.codec.name,
                     level=self._level,
                     load=self._load,
                     size_in=size_in,
@@ -235,13 +215,18 @@ class Encoded(Encoding):
 
     def _compressor(self) -> Compressor:
         if self._stream is None:
-            self._stream = self._codec.encoder(self._level)
+            self._stream = self.codec.encoder(self._level)
         return self._stream
 
     def _count(self, size_in: int, out: bytes) -> bytes:
         self._size_in += size_in
         self._size_out += len(out)
         return out
+
+
+def level_of(codec: Codec, load: Load) -> int:
+    """What a body is compressed at; `Load.OFF` is for who refuses it as it is."""
+    return codec.levels.normal if load is Load.NORMAL else codec.levels.reduced
 
 
 def pairs_of(fields: bytes) -> RawHeaders:

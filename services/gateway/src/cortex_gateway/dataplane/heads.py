@@ -18,8 +18,11 @@ LIMITS: Final = (
     b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset", b"ratelimit-policy", b"ratelimit",
 )  # fmt: skip
 _TAGS: Final = b"cache-tag"  # the cache's own
+_LENGTH: Final = b"content-length: 0\r\n"
 _MOST_DRESSED: Final = 256
 _LONGEST_DRESSED: Final = 4096  # bytes
+
+_Around = tuple[bytes, bytes]  # what stands before the length, and behind it
 
 
 def _status_line(status: int) -> bytes:
@@ -63,6 +66,7 @@ class Heads:
         self._any = re.compile(b"|".join(re.escape(name + b":") for name, _ in self._ours))
         self.security = b"".join(line for _, line in self._lines)
         self._dressed: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
+        self._encoded: tuple[dict[bytes, _Around], dict[bytes, _Around]] = ({}, {})
         self._second = -1
         self._date = b""
 
@@ -84,6 +88,22 @@ class Heads:
             if len(fields) <= _LONGEST_DRESSED:
                 known[head.fields] = fields
         return fields
+
+    def encoded(self, fields: bytes, length: int, *, limited: bool) -> bytes:
+        """`passed` for `fields` with the `length` of a body that was compressed behind them: they come again and again,
+        and the length does not."""
+        known = self._encoded[limited]
+        around = known.get(fields)
+        if around is None:
+            whole = fields + _LENGTH
+            passed = self.passed(whole, whole.lower(), limited=limited, bodiless=False)
+            before, _, behind = passed.rpartition(_LENGTH)  # behind it are lines of ours alone
+            around = before, behind
+            if len(known) >= _MOST_DRESSED:
+                known.clear()
+            if len(passed) <= _LONGEST_DRESSED:
+                known[fields] = around
+        return b"%bcontent-length: %d\r\n%b" % (around[0], length, around[1])
 
     def kept(self, fields: bytes, *, limited: bool) -> bytes:
         """A service's fields that were kept for a while, as `passed` has them."""

@@ -41,7 +41,13 @@ class Encoder(Protocol):
     def begin(
         self, accept_encoding: bytes | None, head: Head, method: bytes, *, held: bytes = b"", old: bool = False
     ) -> Encoding | None: ...
+
+
+class Recurring(Protocol):
+    """See `dataplane.recurring`."""
+
     def unasked(self, head: Head) -> Head: ...
+    def encoded(self, accept_encoding: bytes, head: Head, body: bytes) -> tuple[bytes, bytes] | None: ...
 
 
 class HotAnswer(Protocol):
@@ -78,10 +84,10 @@ Changed = Callable[[str, str, str], object]
 class DataPlane:
     """`recall` says who asks where that is known already, and until when that holds for one `epoch`; `signed` gives
     what services are told of somebody (None: nothing). `cache` is what `Cache-Status` calls us, empty where nothing is
-    kept. An answer of fewer bytes than `untouched_below` passes as it is: nothing is compressed, or said of that.
-    `changed` hears of a successful unsafe request: tenant, method, public path. `now` is in Unix seconds. `everywhere`
-    are lines that every answer has. Once `drain` has begun nothing is answered here: the application says that
-    connections end."""
+    kept. `recurring` is there where `encoder` is, for answers that come whole. One of fewer bytes than
+    `untouched_below` passes as it is: nothing is compressed, or said of that. `changed` hears of a successful unsafe
+    request: tenant, method, public path. `now` is in Unix seconds. `everywhere` are lines that every answer has. Once
+    `drain` has begun nothing is answered here: the application says that connections end."""
 
     table: ExpressTable
     reader: Reader
@@ -95,6 +101,7 @@ class DataPlane:
     hot: HotAnswers | None = None
     fills: Fills | None = None
     encoder: Encoder | None = None
+    recurring: Recurring | None = None
     cache: bytes = b""
     untouched_below: int = 0
     now: Callable[[], float] = time.time

@@ -75,11 +75,11 @@ class Reply(Outcome):
             self._write(data)
 
     def arrived(self, head: Head, body: bytes) -> None:
-        """The whole answer. Most pass as they are: one write, and nothing else to be held or compressed."""
+        """The whole answer. Most pass as they are, or are compressed at one go: one write, and nothing held."""
         entry, plane, status, length = self.entry, self.plane, head.status, head.length
         if (
             length != len(body)
-            or (length >= plane.untouched_below and self.reading.accepts is not None)
+            or (length > _GATHERED and self.reading.accepts is not None)
             or status in _SPECIAL
             or self.reading.refuses_identity
             or self.filling is not None
@@ -89,19 +89,18 @@ class Reply(Outcome):
                 self.received(body)
             return self.completed()
         self.exchange = None
-        if length >= plane.untouched_below and plane.encoder is not None:
-            head = plane.encoder.unasked(head)
-        self.status, self.size = status, length
         if plane.changed is not None and not entry.safe and 200 <= status < 400:
             plane.changed(self.principal.tenant, entry.verb, self.request.path)
-        heads = plane.heads
+        fields, body = self._formed(head, body)
+        self.status = status
+        self.size = size = len(body)
         reason = self.forward or (b"bypass" if entry.safe else b"method")
         self.transport.write(
             b"".join(
                 (
                     STATUS_LINES[status],
-                    heads.date(time.time()),
-                    heads.dressed(head, limited=self.limited),
+                    plane.heads.date(time.time()),
+                    fields,
                     cache_status(plane.cache, reason, status),
                     self.told,
                     b"x-request-id: ",
@@ -113,11 +112,23 @@ class Reply(Outcome):
         )
         self.response_complete = True
         seconds = time.perf_counter() - self.accepted_at
-        ended = Ended(status, seconds, length, True, self.request.shown_path, self.principal, self.request_id)
+        ended = Ended(status, seconds, size, True, self.request.shown_path, self.principal, self.request_id)
         plane.records.ended(entry, self.trace, ended)
         if not self.keep_alive:
             self.transport.close()
         return self.connection.express_complete()
+
+    def _formed(self, head: Head, body: bytes) -> tuple[bytes, bytes]:
+        """The fields and the body as this client gets them."""
+        plane, accepts = self.plane, self.reading.accepts
+        recurring = plane.recurring
+        if recurring is not None and len(body) >= plane.untouched_below:
+            encoded = None if accepts is None else recurring.encoded(accepts, head, body)
+            if encoded is not None:
+                fields, body = encoded
+                return plane.heads.encoded(fields, len(body), limited=self.limited), body
+            head = recurring.unasked(head)
+        return plane.heads.dressed(head, limited=self.limited), body
 
     def completed(self) -> None:
         self.exchange = None
