@@ -8,13 +8,13 @@ import pytest
 
 from cortex_core.events import EventBus, MemoryEventBus
 from cortex_core.testing import FakeClock, eventually
-from cortex_core.testing.contracts.bus import DRAIN, Down, EventBusContract, Heard, RecordingHooks, order_event
+from cortex_core.testing.contracts.bus import Down, EventBusContract, Heard, RecordingHooks, order_event
 
 
 class TestMemoryEventBus(EventBusContract):
     @pytest.fixture
-    async def bus(self, hooks: RecordingHooks) -> AsyncIterator[EventBus]:
-        bus = MemoryEventBus(hooks=hooks, drain=DRAIN)
+    async def bus(self, hooks: RecordingHooks, drain: float) -> AsyncIterator[EventBus]:
+        bus = MemoryEventBus(hooks=hooks, drain=drain)
         yield bus
         await bus.aclose()
 

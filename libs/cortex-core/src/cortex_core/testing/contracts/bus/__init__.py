@@ -1,7 +1,8 @@
 """What every event bus must do. A bus's test subclasses `EventBusContract` and provides `bus` and `elsewhere`.
 
-`bus` is made with the `hooks`, the tenants `TENANTS` and `DRAIN`; `elsewhere` is a bus on the same medium as another
-process would have it (the same object, where there is no such thing as another process).
+`bus` is made with the `hooks`, the tenants `TENANTS` and the fixture `drain` (seconds; some tests set it); `elsewhere`
+is a bus on the same medium as another process would have it (the same object, where there is no such thing as another
+process).
 """
 
 import pytest

@@ -99,6 +99,7 @@ class MannersContract:
 
         assert ended == [0]
 
+    @pytest.mark.parametrize("drain", [DRAIN])
     async def test_a_handler_that_does_not_end_is_cancelled_in_time_and_its_event_comes_again(
         self, bus: EventBus, elsewhere: EventBus
     ) -> None:

@@ -30,14 +30,14 @@ class EventLogContract(DeadLetterContract):
         await eventually(lambda: _caught_up(bus, "counting"))
 
     async def test_what_a_group_has_not_handled_is_counted_and_its_age_told(self, bus: EventBus) -> None:
-        at_work = asyncio.Event()
+        at_work, may_end = asyncio.Event(), asyncio.Event()
 
-        async def hangs(_: object) -> None:
+        async def is_slow(_: object) -> None:
             at_work.set()
-            await asyncio.Event().wait()
+            await may_end.wait()
 
         await bus.publish([order_event(number) for number in range(20)])
-        await bus.consume("slow", ["order"], hangs, QUICK)
+        await bus.consume("slow", ["order"], is_slow, QUICK)
         await at_work.wait()
 
         (lag,) = await _nonempty(bus, "slow")
@@ -47,6 +47,7 @@ class EventLogContract(DeadLetterContract):
         assert order.pending > 0
         assert 0 < order.seconds < 60
         assert order.idle is not None and order.idle < 60
+        may_end.set()
 
     async def test_a_group_that_nobody_is_a_member_of_is_still_behind(self, bus: EventBus) -> None:
         member = await bus.consume("gone", ["order"], Heard())

@@ -7,7 +7,15 @@ import pytest
 
 from cortex_core.eventsourcing import Projector, RebuildInProgress, Stage
 from cortex_core.kernel.errors import Kind
-from cortex_core.testing.contracts.eventstore.projections import CannotBe, die, fill, folded, run, work_off
+from cortex_core.testing.contracts.eventstore.projections import (
+    CannotBe,
+    caught_up,
+    die,
+    fill,
+    folded,
+    run,
+    work_off,
+)
 from cortex_core.testing.contracts.eventstore.tally import Tally
 from cortex_core.testing.contracts.eventstore.terms import Store, placed
 from cortex_core.testing.fake_clock import FakeClock
@@ -62,12 +70,12 @@ class RebuildsContract:
         at_begin = await store.head()
 
         async with run(replicas[0]), run(replicas[1]):
-            assert await replicas[0].caught_up(within=10)
+            assert await caught_up(replicas[0], clock)
             await replicas[0].rebuild()
             for stream in range(50):
                 await store.append(f"t{stream}", [placed(n) for n in range(10)], expected_version=0)
             await eventually(lambda: self._switched(store), within=60)
-            assert await replicas[1].caught_up(within=10)
+            assert await caught_up(replicas[1], clock)
 
         assert await store.head() > at_begin
         assert await tally.rows(2) == await folded(store)
