@@ -144,8 +144,9 @@ class TestTls:
     async def test_a_service_with_tls_is_who_its_name_says(
         self, name: str, answered: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        ours, theirs = _certified("localhost", tmp_path)
-        monkeypatch.setattr(service, "_tls", lambda: ours)
+        file, theirs = _certified("localhost", tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        monkeypatch.setattr(service, "_tls", service._tls.__wrapped__)  # a process asks once
         server = await asyncio.start_server(replying(OK), "127.0.0.1", 0, ssl=theirs)
         async with server, in_front_of(f"https://{name}:{server.sockets[0].getsockname()[1]}") as front:
             hearing = await carry(front.pool)
@@ -154,8 +155,8 @@ class TestTls:
         assert hearing.heard[-1] == ("completed" if answered else "failed")
 
 
-def _certified(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A client's context and a server's, which has a certificate for `name` that the client trusts."""
+def _certified(name: str, folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for `name`, and the context of a server that has it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -175,4 +176,4 @@ def _certified(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]
     pem.write_bytes(certificate + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     theirs.load_cert_chain(pem)
-    return ssl.create_default_context(cadata=certificate.decode()), theirs
+    return pem, theirs

@@ -57,6 +57,22 @@ async def test_a_server_is_known_by_its_certificate(secure_server: PostgresServe
             pass
 
 
+async def test_whom_it_trusts_a_variable_may_say(
+    secure_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chart's `trust`: the URL has `sslmode`, and no path into a container."""
+    url = f"{secure_server.url}?sslmode=verify-full"
+    monkeypatch.setenv("PGSSLROOTCERT", f"{secure_server.folder}/server.pem")
+
+    async with open_event_store(url) as store, store.reading() as connection:
+        used = await connection.execute(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))
+        assert used.scalar_one() is True
+    monkeypatch.setenv("PGSSLROOTCERT", str(await asyncio.to_thread(certificate, tmp_path, "stranger")))
+    with pytest.raises(EventStoreUnavailable, match="certificate verify failed"):
+        async with open_event_store(url):
+            pass
+
+
 async def test_a_server_without_it_is_not_spoken_to(postgres_url: str) -> None:
     with pytest.raises(EventStoreUnavailable) as caught:
         async with open_event_store(f"{postgres_url}?sslmode=require"):
