@@ -10,70 +10,17 @@ from typing import Any, Final
 import yaml
 
 from cortex_core.security.scopes import SCOPES
-from scripts.chart import comments, settings
-
-Schema = dict[str, Any]
+from scripts.chart import comments, settings, shapes
+from scripts.chart.shapes import Schema
 
 _FREE: Final[Schema] = {"type": "object"}
-_KEY: Final = "^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
-_LABEL: Final = "^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
-_HOST: Final = "([*][.])?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
 _REPOSITORY: Final = "[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*"
-_ANNOTATIONS: Final[Schema] = {
-    "type": "object",
-    "patternProperties": {_KEY: {"type": "string"}},
-    "additionalProperties": False,
-}
-_LABELS: Final[Schema] = {
-    "type": "object",
-    "patternProperties": {_KEY: {"type": "string", "pattern": _LABEL}},
-    "additionalProperties": False,
-}
-_OBJECTS: Final[Schema] = {"type": "array", "items": {"type": "object"}}
-_NAME: Final[Schema] = {"type": "string", "maxLength": 253, "pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$"}
-_QUANTITY: Final[Schema] = {"type": ["string", "number"], "pattern": "^[0-9]+([.][0-9]+)?([EPTGMk]i?|m)?$"}
-_PORT: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 65535}
-_PORTS: Final[Schema] = {"type": "array", "items": _PORT, "minItems": 1}
-_WHOLE: Final[Schema] = {"type": "integer", "minimum": 0}
-_PLACE: Final[Schema] = {"type": "string", "pattern": "^(https?://[^\\s]+)?$"}
-_COUNT_OR_PERCENT: Final[Schema] = {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%$"}
-_AMOUNTS: Final[Schema] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": dict.fromkeys(("cpu", "memory", "ephemeral-storage"), _QUANTITY),
-    "patternProperties": {"^hugepages-[0-9]+[KMG]i$": _QUANTITY},
-}
-_RESOURCES: Final[Schema] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {"requests": _AMOUNTS, "limits": _AMOUNTS},
-}
-_OWN_LABELS: Final[Schema] = {  # by a pattern: of `propertyNames` Helm names a path at random
-    **_LABELS,
-    "patternProperties": {
-        **_LABELS["patternProperties"],
-        "^(app[.]kubernetes[.]io|helm[.]sh)/": False,  # selectors are made of the chart's
-    },
-}
-_PROBE: Final[Schema] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        key: {"type": "integer", "minimum": least}
-        for key, least in {
-            "initialDelaySeconds": 0,
-            "periodSeconds": 1,
-            "timeoutSeconds": 1,
-            "failureThreshold": 1,
-            "successThreshold": 1,
-        }.items()
-    },
-}
 
 # By the last key of the path, or by the last two.
 _EXACTLY: Final[dict[str, Schema]] = {
     "image.repository": {"type": "string", "pattern": f"^{_REPOSITORY}$"},
-    "image.tag": {"type": "string", "pattern": _LABEL},  # a tag may be longer, but every object has it as a label
+    # A tag may be longer, but every object has it as a label.
+    "image.tag": {"type": "string", "pattern": shapes.LABEL_VALUE},
     **{
         f"{store}.image": {
             "type": "string",
@@ -87,48 +34,55 @@ _EXACTLY: Final[dict[str, Schema]] = {
     "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "secrets.by": {"enum": ["helm", "job"]},
     "accessMode": {"enum": ["ReadWriteOnce", "ReadWriteMany"]},
-    "resources": _RESOURCES,
-    "startup": _PROBE,
-    "liveness": _PROBE,
-    "readiness": _PROBE,
-    "size": _QUANTITY,
-    "averageValue": _QUANTITY,
-    "port": _PORT,
-    **dict.fromkeys(("dnsPorts", "apiServerPorts"), _PORTS),
-    "replicas": _WHOLE,
-    "minReplicas": {"type": "integer", "minimum": 1},
-    "maxReplicas": {"type": "integer", "minimum": 1},
-    "cpu": _WHOLE,
-    "memory": _WHOLE,
-    "preStopSeconds": {"type": "integer", "minimum": 0, "maximum": 300},
-    "scaleDownSeconds": {"type": "integer", "minimum": 0, "maximum": 3600},
-    "deadlineSeconds": {"type": "integer", "minimum": 1},
-    "timeoutSeconds": {"type": "integer", "minimum": 1},
-    "maxConnections": {"type": "integer", "minimum": 10},
-    "maxSurge": _COUNT_OR_PERCENT,
-    "maxUnavailable": _COUNT_OR_PERCENT,
-    "disruption.maxUnavailable": {"type": ["integer", "string"], "minimum": 1, "pattern": "^[1-9][0-9]{0,2}%$"},
-    "maxMemoryPercent": {"type": "integer", "minimum": 1, "maximum": 95},
+    "resources": shapes.RESOURCES,
+    "startup": shapes.PROBE,
+    "liveness": shapes.PROBE,
+    "readiness": shapes.READINESS,
+    "size": shapes.SOME,
+    "averageValue": shapes.SOME,
+    "port": shapes.PORT,
+    **dict.fromkeys(("dnsPorts", "apiServerPorts"), shapes.PORTS),
+    "replicas": shapes.whole(),
+    "minReplicas": shapes.whole(1),
+    "maxReplicas": shapes.whole(1),
+    "cpu": shapes.whole(),
+    "memory": shapes.whole(),
+    "preStopSeconds": shapes.whole(0, 300),
+    "scaleDownSeconds": shapes.whole(0, 3600),
+    "deadlineSeconds": shapes.whole(1),
+    "timeoutSeconds": shapes.whole(1),
+    "maxConnections": shapes.whole(10, 262143),
+    "maxSurge": shapes.SURGE,
+    "maxUnavailable": shapes.COUNT_OR_PERCENT,
+    "disruption.maxUnavailable": shapes.SOME_OR_PERCENT,
+    "maxMemoryPercent": shapes.whole(1, 95),
     # `helm --set x=0.5` says "0.5".
     "latency": {"type": ["number", "string"], "minimum": 0, "pattern": "^[0-9]+([.][0-9]+)?$"},
     "failureRate": {"type": ["number", "string"], "minimum": 0, "maximum": 1, "pattern": "^(0([.][0-9]+)?|1([.]0+)?)$"},
-    "payments.url": _PLACE,
-    "otlpEndpoint": _PLACE,
-    "jwksUrl": {"type": "string", "pattern": "^(https://[^\\s]+)?$"},
+    **dict.fromkeys(("payments.url", "otlpEndpoint", "runbookBaseUrl"), shapes.url("https?")),
+    "jwksUrl": shapes.url("https"),
     "interval": {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"},
     "scopes": {"type": "array", "items": {"enum": list(SCOPES)}, "minItems": 1},
-    **dict.fromkeys(("ingressFrom", "metricsFrom", "dns", "parentRefs", "tolerations"), _OBJECTS),
-    **{f"externalTo.{each}": _OBJECTS for each in ("stores", "payments", "issuer", "collector")},
-    **dict.fromkeys(("labels", "matchLabels", "nodeSelector"), _LABELS),
-    **dict.fromkeys(("global.labels", "podLabels"), _OWN_LABELS),
-    **dict.fromkeys(("annotations", "podAnnotations", "serviceAccountAnnotations", "serviceAnnotations"), _ANNOTATIONS),
-    **dict.fromkeys(("existingSecret", "existingClaim", "storageClass", "priorityClassName", "tlsSecret"), _NAME),
-    **dict.fromkeys(("existingInternalKey", "existingPepper", "existingToken", "clusterDomain"), _NAME),
-    "affinity": _FREE,
-    "ingress.host": {"type": "string", "maxLength": 253, "pattern": f"^({_HOST})?$"},
-    "hostnames": {"type": "array", "items": {"type": "string", "maxLength": 253, "pattern": f"^{_HOST}$"}},
-    "dashboards.label": {"type": "string", "pattern": _KEY},
-    "imagePullSecrets": _OBJECTS,
+    **dict.fromkeys(("ingressFrom", "metricsFrom", "dns"), shapes.PEERS),
+    "parentRefs": shapes.PARENTS,
+    "tolerations": shapes.TOLERATIONS,
+    **{f"externalTo.{each}": shapes.PEERS for each in ("stores", "payments", "issuer", "collector")},
+    **dict.fromkeys(("matchLabels", "nodeSelector"), shapes.LABELS),
+    **dict.fromkeys(("labels", "podLabels"), shapes.OWN_LABELS),
+    **dict.fromkeys(("annotations", "podAnnotations", "serviceAnnotations"), shapes.ANNOTATIONS),
+    "serviceAccountAnnotations": shapes.OF_AN_ACCOUNT,
+    **dict.fromkeys(("existingSecret", "existingClaim", "storageClass", "priorityClassName", "tlsSecret"), shapes.NAME),
+    **dict.fromkeys(("existingInternalKey", "existingPepper", "existingToken", "existingConfigMap"), shapes.NAME),
+    **dict.fromkeys(("clusterDomain", "className"), shapes.NAME),
+    **{f"existingRoleSecrets.{service}": shapes.NAME for service in settings.SERVICES},
+    "external.metric": shapes.METRIC,
+    "trust.key": shapes.DATA_KEY,
+    **{f"podSecurity.{each}": shapes.USER for each in ("runAsUser", "runAsGroup", "fsGroup")},
+    "affinity": shapes.AFFINITY,
+    "ingress.host": {**shapes.HOSTNAME, "pattern": f"^({shapes.HOST})?$"},
+    "hostnames": shapes.listed(shapes.HOSTNAME, maxItems=16),
+    "dashboards.label": {"type": "string", "pattern": shapes.KEY},
+    "imagePullSecrets": shapes.PULL_SECRETS,
 }
 
 

@@ -28,6 +28,7 @@
 {{- with $root.Values.tracing.otlpEndpoint }}
 {{- $_ := set $environment "OTEL_EXPORTER_OTLP_ENDPOINT" . }}
 {{- end }}
+{{- $environment = merge $environment (include "cortex.trustEnvironment" $root | fromYaml) }}
 {{- $self := index $topology.services .service }}
 {{- if has "database" $self.needs }}
 {{- $_ := set $environment (printf "%s_DATABASE_URL_FILE" $prefix) (printf "%s/database-url" $folder) }}
@@ -101,10 +102,16 @@ what a bad upgrade says. The token's text is the Secret's and outlives every rev
 {{- else }}
 - secret: {name: {{ include "cortex.secret.internal" .root }}, items: [{key: tls.crt, path: internal.crt}]}
 {{- end }}
+{{- with include "cortex.trustSource" .root }}
+{{ . }}
+{{- end }}
 {{- end }}
 
 {{/* What `db upgrade` is told: where its database is, and nothing that is not there yet before an install. */}}
 {{- define "cortex.migrationEnvironment" -}}
 - {name: CORTEX_ENV, value: production}
 - {name: {{ upper .service }}_DATABASE_URL_FILE, value: /etc/cortex/secrets/database-url}
+{{- range $name, $value := include "cortex.trustEnvironment" .root | fromYaml }}
+- {name: {{ $name }}, value: {{ $value }}}
+{{- end }}
 {{- end }}

@@ -31,6 +31,11 @@ app.kubernetes.io/part-of: cortex-hub
 {{- end }}
 {{- end }}
 
+{{/* Labels in YAML and more of them, which win: a key stands there once. (list "a: b" (dict …)) */}}
+{{- define "cortex.with" -}}
+{{- if last . }}{{ mustMergeOverwrite (first . | fromYaml) (last . | deepCopy) | toYaml }}{{ else }}{{ first . }}{{ end }}
+{{- end }}
+
 {{/* Of an object of the release that belongs to no one component. */}}
 {{- define "cortex.labelsOfAll" -}}
 {{ include "cortex.labels" (dict "root" . "component" "hub") }}
@@ -81,9 +86,13 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{ .Files.Get "files/topology.yaml" }}
 {{- end }}
 
-{{/* `serviceDefaults`, and what the service says otherwise. (dict "root" $ "service" "order") */}}
+{{/* `serviceDefaults`, what the service says otherwise, and where it runs, of `global`, if neither says. (dict "root" $ "service" "order") */}}
 {{- define "cortex.service" -}}
-{{ mustMergeOverwrite (deepCopy .root.Values.serviceDefaults) (deepCopy (index .root.Values.services .service | default dict)) | toYaml }}
+{{- $values := mustMergeOverwrite (deepCopy .root.Values.serviceDefaults) (deepCopy (index .root.Values.services .service | default dict)) }}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- $_ := set $values $key (index $values $key | default (index $.root.Values.global $key)) }}
+{{- end }}
+{{- $values | toYaml }}
 {{- end }}
 
 {{/*

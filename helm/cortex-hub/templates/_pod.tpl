@@ -2,11 +2,18 @@
 
 {{- define "cortex.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
+{{- include "cortex.ids" .Values.podSecurity }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{/* User and groups; what is null is the cluster's to say. */}}
+{{- define "cortex.ids" -}}
+{{- range $key := list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- with index $ $key }}
+{{ $key }}: {{ int . }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "cortex.containerSecurity" -}}
@@ -23,6 +30,34 @@ enableServiceLinks: false  # HUB_ORDER_PORT=tcp://… and the like would be take
 imagePullSecrets: {{ toYaml . | nindent 2 }}
 {{- end }}
 securityContext: {{ include "cortex.podSecurity" . | nindent 2 }}
+{{- end }}
+
+{{/* Where a pod may run: of `global`, or of a service's values, which have global's where they say nothing. */}}
+{{- define "cortex.placement" -}}
+{{- $said := dict }}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- with index $ $key }}{{ $_ := set $said $key . }}{{ end }}
+{{- end }}
+{{- with $said }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* Whom TLS trusts, as a source of the folder of secrets. Empty: the public authorities. */}}
+{{- define "cortex.trustSource" -}}
+{{- with .Values.trust }}
+{{- if .existingSecret -}}
+- secret: {name: {{ .existingSecret }}, items: [{key: {{ .key | quote }}, path: trust.pem}]}
+{{- else if .existingConfigMap -}}
+- configMap: {name: {{ .existingConfigMap }}, items: [{key: {{ .key | quote }}, path: trust.pem}]}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The variables that name it, a YAML map. The database's driver does not know the first. */}}
+{{- define "cortex.trustEnvironment" -}}
+{{- if include "cortex.trustSource" . }}
+SSL_CERT_FILE: /etc/cortex/secrets/trust.pem
+PGSSLROOTCERT: /etc/cortex/secrets/trust.pem
+{{- end }}
 {{- end }}
 
 {{/* Over zones and nodes as far as that goes. (dict "root" $ "component" "order") */}}

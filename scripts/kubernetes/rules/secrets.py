@@ -16,6 +16,8 @@ _OTHERS: Final = {
     ),
     "redis": re.compile(r"$^"),
 }
+_TRUST: Final = frozenset({"SSL_CERT_FILE", "PGSSLROOTCERT"})
+"""Of OpenSSL and of PostgreSQL's client, in every program: whom TLS trusts."""
 _SCRIPTED: Final = re.compile(
     r"CORTEX_(TOKEN(_FILE)?|URL)|SECRET_[A-Z_]+|HUB_[A-Z_]+|POD_(NAME|NAMESPACE)|PYTHON[A-Z]+"
 )
@@ -36,7 +38,7 @@ def variables(service: str) -> frozenset[str]:
     """What the settings of `service` are read from, each also from the file that `…_FILE` names."""
     settings = importlib.import_module(f"cortex_{service}.settings").Settings
     names = {settings.variable(field) for field in settings.model_fields}
-    return frozenset(names | {f"{name}_FILE" for name in names})
+    return frozenset(names | {f"{name}_FILE" for name in names} | _TRUST)
 
 
 def variables_are_known(objects: Sequence[Object]) -> Iterator[str]:

@@ -57,6 +57,22 @@ def test_migrations_that_are_hooks_bring_their_own_policy_and_account(objects: R
     assert ports == {6432, 53}
 
 
+@pytest.mark.parametrize(("deadline", "wait"), [(600, "300"), (1, "1"), (36000, "3600")])
+def test_a_pod_waits_for_half_of_its_job_s_time(objects: Render, deadline: int, wait: str) -> None:
+    """Then another does, to the end; the first has said by then what it waited for, and its log stays."""
+    spec = migration(objects, {**TRIAL, "migrations": {"deadlineSeconds": deadline}})["spec"]
+
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["args"] == ["db", "upgrade", "--wait", wait]
+    assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (deadline, 3)
+
+
+def test_a_drained_node_costs_a_migration_no_try(objects: Render) -> None:
+    rules = migration(objects, TRIAL)["spec"]["podFailurePolicy"]["rules"]
+
+    assert {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]} in rules
+
+
 @pytest.mark.parametrize("name", ["1hub", "my.hub", "h" * 41])
 def test_a_release_s_name_that_no_service_can_have_is_refused(name: str) -> None:
     with pytest.raises(HelmError, match="the release's name"):
