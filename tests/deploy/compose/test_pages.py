@@ -93,4 +93,5 @@ def test_every_volume_with_data_is_in_the_table_of_what_is_backed_up() -> None:
         "prometheus",
         "grafana",
         "loki",
+        "log-collector",
     }

@@ -2,9 +2,7 @@
 program (with OTLP in and out, and the debug exporter)."""
 
 import os
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,8 +11,10 @@ from cortex_core.observability import Tracer
 from cortex_core.observability.exporters import otlp_exporter
 from cortex_core.testing import free_port
 
-PROGRAM = os.environ["CORTEX_TEST_COLLECTOR"]
-TRACES = Path(__file__).parents[3] / "observability" / "otel-collector" / "traces.yml"
+from .collecting import FOLDER, eventually, listens, program
+
+PROGRAM = program()
+TRACES = FOLDER / "traces.yml"
 SINK = """
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:{port}"}}}}}}}}
 exporters: {{debug: {{verbosity: detailed}}}}
@@ -36,18 +36,6 @@ def collector(log: Path, port: int, *configurations: str, **environment: str) ->
         finally:
             process.terminate()
             process.wait(20)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def eventually(condition, log: Path) -> None:  # type: ignore[no-untyped-def]
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until, log.read_text()
-        time.sleep(0.05)
 
 
 def test_the_configuration_is_one() -> None:

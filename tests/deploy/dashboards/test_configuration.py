@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,60 @@ def test_the_log_shipper_knows_every_service() -> None:
     assert "|".join(services) in text
 
 
+def test_a_line_is_on_disk_before_it_counts_as_read() -> None:
+    """What test_log_shipper.py sees in a real collector, where there is none."""
+    logs = read("otel-collector/logs.yml")
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["log-collector"]
+    queue = logs["exporters"]["otlp_http"]["sending_queue"]
+
+    assert logs["service"]["extensions"] == ["file_storage"]
+    assert logs["receivers"]["file_log"]["storage"] == queue["storage"] == "file_storage"
+    assert logs["service"]["pipelines"]["logs"]["processors"] == ["memory_limiter"]  # `batch` keeps lines in memory
+    assert "--feature-gates=stanza.synchronousLogEmitter" in compose["command"]  # so would the receiver
+    assert f"log-collector:{logs['extensions']['file_storage']['directory']}" in compose["volumes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "exporter"), [("otel-collector/logs.yml", "otlp_http"), ("otel-collector/traces.yml", "otlp_grpc")]
+)
+def test_what_nobody_takes_is_tried_without_end_and_bounded(name: str, exporter: str) -> None:
+    told = read(name)["exporters"][exporter]
+    assert told["retry_on_failure"]["max_elapsed_time"] == "0s"
+    assert told["sending_queue"]["queue_size"] > 0
+    assert told["sending_queue"]["sizer"] in {"bytes", "items"}  # a `request` may be of any size
+
+
+def test_a_request_is_no_larger_than_loki_takes_at_once() -> None:
+    """It would be refused and tried again for ever. 4 MB is what Loki's parts send each other."""
+    batch = read("otel-collector/logs.yml")["exporters"]["otlp_http"]["sending_queue"]["batch"]
+    assert batch["sizer"] == "bytes"
+    assert batch["max_size"] <= 2 << 20
+
+
 def test_loki_takes_structured_metadata_and_forgets_after_a_while() -> None:
     limits = read("loki/loki.yml")["limits_config"]
     assert limits["allow_structured_metadata"] is True
     assert limits["retention_period"] == "168h"
     assert read("loki/loki.yml")["schema_config"]["configs"][-1]["schema"] == "v13"
+
+
+def test_nothing_is_told_to_makers_or_installed_from_them() -> None:
+    """At the start, while nobody asks. By the documentation of Grafana 12.2 and Loki 3.5; the others tell nobody."""
+    grafana = ConfigParser()
+    grafana.read_string((OBSERVABILITY / "grafana" / "grafana.ini").read_text())
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
+
+    assert {name: dict(section) for name, section in grafana.items() if section} == {
+        "auth.anonymous": {"enabled": "false"},
+        "users": {"allow_sign_up": "false"},
+        "analytics": dict.fromkeys(("reporting_enabled", "check_for_updates", "check_for_plugin_updates"), "false"),
+        "plugins": {"preinstall_disabled": "true", "public_key_retrieval_disabled": "true"},
+        "news": {"news_feed_enabled": "false"},
+        "security": {"disable_gravatar": "true"},
+        "snapshots": {"external_enabled": "false"},
+    }
+    assert "./observability/grafana/grafana.ini:/etc/grafana/grafana.ini:ro" in compose["volumes"]
+    assert compose["environment"].keys() == {"GF_SECURITY_ADMIN_PASSWORD__FILE"}  # which would overrule the file
+    assert read("loki/loki.yml")["analytics"]["reporting_enabled"] is False
+    for name in ("otel-collector/traces.yml", "otel-collector/logs.yml", "jaeger/jaeger.yml"):
+        assert read(name)["service"]["telemetry"]["metrics"]["level"] == "none"
