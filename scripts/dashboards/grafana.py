@@ -127,7 +127,8 @@ def _log(service: str) -> Any:
 
 
 def _thresholds(steps: Sequence[tuple[float, str]]) -> Any:
-    chosen = [models.Threshold(value=None, color="green"), *(models.Threshold(value=at, color=to) for at, to in steps)]
+    below = "green" if steps else "text"  # a figure that nobody judges is not green
+    chosen = [models.Threshold(value=None, color=below), *(models.Threshold(value=at, color=to) for at, to in steps)]
     return boards.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(chosen)
 
 

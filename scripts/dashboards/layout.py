@@ -46,7 +46,8 @@ def each(expr: str, legend: str, label: str, quiet: str = "") -> Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`steps` colour it: from 0 green, from each value on its colour. `states` names values (0 closed …)."""
+    """`steps` colour it: green, and from each value on its colour; without any it is neither good nor bad. `states`
+    names values (0 closed …)."""
 
     title: str
     description: str

@@ -11,7 +11,7 @@ _OF: Final = {"service": "~$service"}
 _ALL: Final = {**NO_PROBES, **_OF}
 _BAD: Final = {**FAILED, **_OF}
 _EDGE: Final = {"service": "gateway"}  # what callers see: a forwarded request counts once, and takes what it took them
-_SIX: Final = ((0, "red"), (1, "orange"), (6, "green"))
+_SIX: Final = ((0, "red"), (6, "green"))  # one that is missing is a critical alert
 CIRCUIT_STATES: Final = ((0, "closed", "green"), (1, "half-open", "orange"), (2, "open", "red"))
 
 
@@ -48,7 +48,8 @@ def _now() -> list[Panel]:
     return [
         Panel(
             "Services up",
-            "Services of which at least one replica answers, in every namespace that is chosen; six is all.",
+            "Services of which at least one replica answers (CortexServiceDown), in every namespace that is chosen;"
+            " six is all.",
             "none",
             [Query(_everywhere(f.UP), "up", "vector(0)")],
             "stat",

@@ -25,9 +25,11 @@ def traffic(service: str) -> Section:
         [
             _now(
                 "Ready",
-                "Replicas that take work.",
+                "Replicas that take work. At 0 somebody is woken (CortexServiceNotReady).",
                 "none",
                 Query(f"sum({f.READY.where(of(service))})", "ready", "vector(0)"),
+                (0, "red"),
+                (1, "green"),
             ),
             _now("Requests", "Answered a second.", "reqps", total(f.REQUESTS.rate((), everything), "requests")),
             _now(
@@ -260,6 +262,7 @@ def processes(service: str) -> Section:
                 [Query(f"{f.OPEN_FDS.where(of(service))} / {f.MAX_FDS.where(of(service))}", "{{instance}}")],
                 width=8,
                 steps=[(0.8, "red")],
+                maximum=1,
             ),
         ],
     )

@@ -150,3 +150,41 @@ def test_what_callers_see_is_the_gateways() -> None:
     for title in ("Requests", "Errors", "p99", "Latency"):
         for query in shown[title].queries:
             assert query.expr.count("{") == query.expr.count('service="gateway"'), title
+
+
+def colour(panel: dict[str, Any], value: float) -> str:
+    """What Grafana shows it in: the colour of the last step that it reaches."""
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    return str([step["color"] for step in steps if step["value"] is None or step["value"] <= value][-1])
+
+
+@every_board
+def test_what_is_zero_where_nobody_answers_is_not_green_then(path: Path) -> None:
+    fallen_back = [panel for panel in panels_of(path) if "or vector(0)" in json.dumps(panel["targets"])]
+    assert fallen_back, "each board says whether anybody is ready"
+    for panel in fallen_back:
+        assert colour(panel, 0) == "red", panel["title"]
+        assert colour(panel, 6) == "green", panel["title"]
+
+
+@every_board
+def test_a_figure_of_which_none_is_better_has_no_colour(path: Path) -> None:
+    """Requests, active orders, an age: green would say that it is as it should be."""
+    for panel in panels_of(path):
+        if panel["type"] == "stat" and len(panel["fieldConfig"]["defaults"]["thresholds"]["steps"]) == 1:
+            assert colour(panel, 0) == "text", panel["title"]
+
+
+def test_the_overview_is_red_as_soon_as_somebody_is_woken() -> None:
+    """One service of six is a critical alert."""
+    shown = {panel["title"]: panel for panel in panels_of(FOLDER / "cortex-overview.json")}
+    for title in ("Services up", "Services ready"):
+        assert [colour(shown[title], number) for number in range(7)] == ["red"] * 6 + ["green"]
+
+
+@every_board
+def test_a_share_of_what_there_may_be_is_drawn_as_one(path: Path) -> None:
+    """Descriptors at 2 % do not fill the panel, and the line of the alert is on it."""
+    for panel in panels_of(path):
+        if panel["title"] == "Open descriptors":
+            assert panel["fieldConfig"]["defaults"]["max"] == 1
