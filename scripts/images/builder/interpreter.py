@@ -60,7 +60,7 @@ def compose(root: Path) -> list[str]:
             tree.link(f"/{name}", str(Path("/", name).readlink()))
     sources = [*_interpreter(tree), *_standard_library(tree)]
     copied = copy_libraries(tree, [source for source in sources if is_elf(source)], _beside())
-    data = [*_trust(tree), *_time_zones(tree)]
+    data = [*_trust(tree), *_time_zones(tree), *origins.release(tree)]
     for path, text in _IDENTITY.items():
         tree.write(path, text.encode())
     for place in _ANYBODYS:

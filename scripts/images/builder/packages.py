@@ -19,7 +19,7 @@ _LEFT_OUT: Final = re.compile(
       |[^/]*\.dist-info/(RECORD|INSTALLER|REQUESTED|WHEEL|direct_url\.json|top_level\.txt|uv_[a-z]+\.json)$
       |_virtualenv\.py$
       |(sqlalchemy|alembic|cortex_core)/testing/|alembic/templates/
-      |(cffi|pycparser)(-[^/]*\.dist-info)?/               # _cffi_backend runs what they compiled
+      |cffi/|pycparser(-[^/]*\.dist-info)?/               # _cffi_backend, which is cffi's, runs what they compiled
       |zstandard/_cffi\.|fastapi_offline/static/redoc     # the other back end; a page we do not serve
       |(google/(api|cloud|gapic|logging|longrunning|rpc|type)|googleapis_common_protos-[^/]*\.dist-info)/  # for gRPC
       |google/protobuf/((compiler|testdata|util)/|(descriptor_pb2|json_format|service_reflection)\.py$)

@@ -12,6 +12,7 @@ from scripts.images.builder.packages import dependencies, files
 
 KEPT = {
     "certifi/cacert.pem",
+    "cffi-2.1.1.dist-info/METADATA",
     "charset_normalizer/md.py",
     "google/protobuf/descriptor.py",
     "opentelemetry/proto/collector/trace/v1/trace_service_pb2.py",
@@ -21,6 +22,7 @@ KEPT = {
     "redis/observability/providers.py",
 }
 LEFT_OUT = {
+    "cffi/api.py",
     "charset_normalizer/md.cpython-311-x86_64-linux-gnu.so",
     "google/protobuf/any.proto",
     "google/protobuf/descriptor_pb2.py",

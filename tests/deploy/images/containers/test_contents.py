@@ -10,6 +10,7 @@ from typing import IO, Any, cast
 
 import pytest
 
+from scripts.images import contents, sbom
 from scripts.images.build import version
 
 pytestmark = pytest.mark.timeout(600)  # an engine that is busy with others is slow
@@ -102,11 +103,47 @@ def documented() -> set[str]:
 
 def test_debians_packages_are_entered_and_licensed(members: dict[str, tarfile.TarInfo], documented: set[str]) -> None:
     entry = re.compile(r"var/lib/dpkg/status\.d/([^/]+)")
-    debian = {found[1] for name, it in members.items() if it.isfile() and (found := entry.fullmatch(name))}
+    entered = {found[1] for name, it in members.items() if it.isfile() and (found := entry.fullmatch(name))}
+    debian = {name for name in entered if not name.endswith(".md5sums")}
     copied = {name.split("/")[-2] for name in members if re.fullmatch(r"usr/share/doc/[^/]+/copyright", name)}
 
     assert {"libc6", "ca-certificates", "tzdata"} <= debian
+    assert {"libc6.md5sums", "tzdata.md5sums"} <= entered
     assert copied == debian & documented
+
+
+_PLACED = """
+import hashlib, json, pathlib
+sums = "".join(it.read_text() for it in sorted(pathlib.Path("/var/lib/dpkg/status.d").glob("*.md5sums"))).splitlines()
+wrong = [line for line in sums if hashlib.md5(pathlib.Path("/", line[34:]).read_bytes()).hexdigest() != line[:32]]
+release = dict(line.split("=", 1) for line in pathlib.Path("/etc/os-release").read_text().splitlines())
+print(json.dumps([release["ID"], release["VERSION_ID"].strip('"').isdigit(), len(sums) > 100, wrong]))
+"""
+
+
+def test_scanners_can_place_what_is_debians(engine: Any, service: str) -> None:
+    """Advisories are of a release; the sums are of the files as they lie here."""
+    assert engine.python(service, _PLACED) == ["debian", True, True, []]
+
+
+def test_the_sbom_has_all_that_is_compiled_and_each_python_distribution_has_a_licence(
+    engine: Any, service: str, members: dict[str, tarfile.TarInfo]
+) -> None:
+    lock = sbom.locked((ROOT / "requirements" / f"{service}.lock").read_text())
+    document = json.loads(sbom.document(service, contents.read(engine.image(service)), lock))
+    parts = [part for each in document["components"] for part in (each, *each.get("components", []))]
+    compiled = {f"/{name}" for name, it in members.items() if it.isfile() and re.search(r"\.so(\.[\d.]+)?$", name)}
+    python = [part for part in document["components"] if part.get("purl", "").startswith("pkg:pypi/")]
+
+    assert compiled <= {part["name"] for part in parts if part["type"] == "file" and part["hashes"]}
+    assert [part["name"] for part in python if not part.get("licenses")] == []
+    assert [
+        part["name"] for part in python if "cortex-" not in part["name"] and not part.get("externalReferences")
+    ] == []
+    assert {"libuv", "zlib-ng", "openssl", "serde", "libffi"} <= {part["name"] for part in parts}
+    assert [
+        part["purl"] for part in parts if re.match(r"pkg:deb/(?!debian/.*distro=debian-\d)", part.get("purl", ""))
+    ] == []
 
 
 def test_javascript_is_on_record_with_its_licence(engine: Any, service: str) -> None:

@@ -1,0 +1,46 @@
+"""What scanners look for: which Debian it is, and which files of a package are here."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from scripts.images.builder import origins
+from scripts.images.builder.tree import Tree
+
+RELEASE = 'ID=debian\nVERSION_ID="12"\n'
+
+
+def test_the_release_is_said_where_scanners_look(tmp_path: Path) -> None:
+    base, tree = tmp_path / "base", Tree(tmp_path / "layer")
+    for name, text in {"usr/lib/os-release": RELEASE, "etc/debian_version": "12.15\n"}.items():
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text(text)
+
+    sources = origins.release(tree, base)
+
+    assert sources == [Path("/usr/lib/os-release"), Path("/etc/debian_version")]
+    assert (tmp_path / "layer/etc/os-release").readlink() == Path("../usr/lib/os-release")
+    assert (tmp_path / "layer/etc/os-release").read_text() == RELEASE
+    assert (tmp_path / "layer/etc/debian_version").read_text() == "12.15\n"
+
+
+def test_a_base_that_does_not_say_its_release_is_not_given_one(tmp_path: Path) -> None:
+    assert origins.release(Tree(tmp_path / "layer"), tmp_path / "empty") == []
+    assert list(Tree(tmp_path / "layer").files()) == []
+
+
+def test_the_files_of_a_package_have_their_sums_as_they_lie_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "info").mkdir()
+    (tmp_path / "info/libz.list").write_text("/.\n/lib\n/lib/libz.so.1\n/lib/libz.so.1.2\n/usr/share/doc/libz\n")
+    (tmp_path / "status").write_text("Package: libz\nVersion: 1\n")
+    monkeypatch.setattr(origins, "_DPKG", tmp_path)
+    tree = Tree(tmp_path / "layer")
+    tree.write("/usr/lib/libz.so.1", b"stripped")
+
+    origins.record(tree, [Path("/lib/libz.so.1")])
+
+    sums = (tmp_path / "layer/var/lib/dpkg/status.d/libz.md5sums").read_text()
+    assert sums == f"{hashlib.md5(b'stripped').hexdigest()}  usr/lib/libz.so.1\n"
