@@ -12,13 +12,14 @@ from typing import Final
 class Bundled:
     """`name` is linked into, or lies beside, what `within` (a distribution, or `python`) has compiled. `version` is
     Python that says it, evaluated in the image; none where no module knows. `unless`: Debian's package of it, where it
-    is loaded from there."""
+    is loaded from there. `kind` is its package URL's."""
 
     within: str
     name: str
     licence: str
     version: str = ""
     unless: str = ""
+    kind: str = "generic"
 
 
 _LIBS: Final = (
@@ -27,6 +28,12 @@ _LIBS: Final = (
 )
 _UV: Final = "__import__('uvloop.loop', fromlist=['loop']).libuv_get_version().to_bytes(3, 'big')"
 _ZSTD: Final = "__import__('zstandard').ZSTD_VERSION"
+# The wheel's version is the binding's, whose last number may differ; the library says its own where it reports a bug.
+_WASMTIME: Final = (
+    "(__import__('re').findall(r'version: ([0-9.]+)\\n\\nThis is a bug in Wasmtime',"
+    " next(__import__('pathlib').Path(__import__('wasmtime').__path__[0]).glob('linux-*/_libwasmtime.so'))"
+    ".read_bytes().decode('latin-1')) or [''])[0]"
+)
 
 BUNDLED: Final = (
     Bundled("aiohttp", "llhttp", "MIT"),
@@ -44,7 +51,7 @@ BUNDLED: Final = (
     Bundled("python", "sqlite", "blessing", "__import__('sqlite3').sqlite_version", "libsqlite3-0"),
     Bundled("python", "zlib", "Zlib", "__import__('zlib').ZLIB_RUNTIME_VERSION", "zlib1g"),
     Bundled("uvloop", "libuv", "MIT", f"'.'.join(map(str, {_UV}))"),
-    Bundled("wasmtime", "wasmtime", "Apache-2.0 WITH LLVM-exception"),
+    Bundled("wasmtime", "wasmtime", "Apache-2.0 WITH LLVM-exception", _WASMTIME, kind="cargo"),
     Bundled("zlib-ng", "zlib-ng", "Zlib", "__import__('zlib_ng.zlib_ng').zlib_ng.ZLIBNG_RUNTIME_VERSION"),
     Bundled("zstandard", "zstd", "BSD-3-Clause OR GPL-2.0-only", f"'.'.join(map(str, {_ZSTD}))"),
 )  # fmt: skip

@@ -89,7 +89,7 @@ def _from_table(within: Component, name: str, contents: Contents) -> list[Compon
     return [
         Component(
             name=it.name, version=version or None, type=ComponentType.LIBRARY, bom_ref=f"{own}!{it.name}",
-            purl=PackageURL("generic", None, it.name, version or None), licenses=[licences.named(it.licence, None)],
+            purl=PackageURL(it.kind, None, it.name, version or None), licenses=[licences.named(it.licence, None)],
         )
         for it, version in bundled.inside(name, contents.versions, names)
     ]  # fmt: skip

@@ -3,8 +3,9 @@ scanners look (`/var/lib/dpkg/status.d`), with the sums of its files, and its li
 (the official image's own Python) is not invented. Advisories are of a release, so that is said as Debian says it."""
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,14 +27,15 @@ def release(tree: Tree, base: Path = Path("/")) -> list[Path]:
     return [Path(name) for name in found]
 
 
-def record(tree: Tree, sources: Iterable[Path]) -> list[str]:
-    """Enters the packages of `sources`; their names, sorted."""
+def record(tree: Tree, sources: Iterable[Path], beneath: Sequence[Path] = ()) -> list[str]:
+    """Enters the packages of `sources`; their names, sorted. `beneath`: the layers that this one lies on, since what it
+    says of a package hides what they say."""
     lists = _owners({str(source) for source in sources})
     owners = sorted(lists)
     stanzas = dict(_stanzas())
     for package in owners:
         tree.write(f"/var/lib/dpkg/status.d/{package}", stanzas[package].encode())
-        if sums := "".join(_sums(tree, lists[package])):
+        if sums := "".join(_sums([tree.root, *reversed(beneath)], lists[package])):
             tree.write(f"/var/lib/dpkg/status.d/{package}.md5sums", sums.encode())
         copyright_file = _DOCUMENTS / package / "copyright"
         if copyright_file.is_file():
@@ -55,11 +57,13 @@ def _owners(sources: set[str]) -> dict[str, list[str]]:
     return owners
 
 
-def _sums(tree: Tree, names: Iterable[str]) -> Iterator[str]:
-    """Of those of `names` that lie in `tree`, as they lie there: a stripped library has not the package's own sum."""
+def _sums(layers: Sequence[Path], names: Iterable[str]) -> Iterator[str]:
+    """Of those of `names` that lie in one of `layers` (the uppermost first), as they lie there: a stripped library has
+    not the package's own sum."""
     for name in sorted({re.sub(r"^/(?=(lib\w*|s?bin)/)", "/usr/", name) for name in names}):
-        here = tree.at(name)
-        if here.is_file() and not here.is_symlink():
+        found = (layer / name[1:] for layer in layers)
+        here = next((place for place in found if os.path.lexists(place)), None)
+        if here is not None and here.is_file() and not here.is_symlink():
             yield f"{hashlib.md5(here.read_bytes(), usedforsecurity=False).hexdigest()}  {name[1:]}\n"
 
 

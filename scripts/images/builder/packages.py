@@ -69,7 +69,7 @@ def dependencies(environment: Path, root: Path, beneath: Sequence[Path]) -> list
     held = sorted({part for path in tree.files() for part in path.parts if part.endswith(".dist-info")})
     listed = "".join(f"{name.removesuffix('.dist-info')}\n" for name in held)
     tree.write(environment / "layers" / f"{root.name}.txt", listed.encode())  # the classic builder drops what is empty
-    packages = origins.record(tree, [library for library in copied if library.name in names])
+    packages = origins.record(tree, [library for library in copied if library.name in names], beneath)
     tree.settle()
     return packages
 

@@ -44,3 +44,21 @@ def test_the_files_of_a_package_have_their_sums_as_they_lie_here(
 
     sums = (tmp_path / "layer/var/lib/dpkg/status.d/libz.md5sums").read_text()
     assert sums == f"{hashlib.md5(b'stripped').hexdigest()}  usr/lib/libz.so.1\n"
+
+
+def test_a_layer_that_has_more_of_a_package_keeps_the_sums_of_what_lies_beneath(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upper layer's file hides the lower one's."""
+    (tmp_path / "info").mkdir()
+    (tmp_path / "info/libc6.list").write_text("/lib/libc.so.6\n/lib/librt.so.1\n")
+    (tmp_path / "status").write_text("Package: libc6\nVersion: 1\n")
+    monkeypatch.setattr(origins, "_DPKG", tmp_path)
+    lower, upper = Tree(tmp_path / "lower"), Tree(tmp_path / "upper")
+    lower.write("/usr/lib/libc.so.6", b"C")
+    upper.write("/usr/lib/librt.so.1", b"rt")
+
+    origins.record(upper, [Path("/lib/librt.so.1")], [lower.root])
+
+    sums = (upper.root / "var/lib/dpkg/status.d/libc6.md5sums").read_text()
+    assert [line.partition("  ")[2] for line in sums.splitlines()] == ["usr/lib/libc.so.6", "usr/lib/librt.so.1"]

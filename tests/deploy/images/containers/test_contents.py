@@ -140,6 +140,8 @@ def test_the_sbom_has_all_that_is_compiled_and_each_python_distribution_has_a_li
     assert [
         part["name"] for part in python if "cortex-" not in part["name"] and not part.get("externalReferences")
     ] == []
+    libc = next(part for part in document["components"] if part["name"] == "libc6")
+    assert {"libc.so.6", "libm.so.6"} <= {part["name"].rpartition("/")[2] for part in libc["components"]}
     assert {"libuv", "zlib-ng", "openssl", "serde", "libffi"} <= {part["name"] for part in parts}
     assert [
         part["purl"] for part in parts if re.match(r"pkg:deb/(?!debian/.*distro=debian-\d)", part.get("purl", ""))
