@@ -164,12 +164,21 @@ class TestTheFiles:
         async with start_gateway() as client, client.get("/console/assets/0123456789abcdef/main.js") as reply:
             assert (reply.status, (await reply.json())["code"]) == (404, "console.asset-not-found")
 
-    async def test_cost_nothing_of_a_clients_hundred(self, start_gateway: Any) -> None:
-        async with start_gateway({"rate_limit_per_minute": 2}) as client:
-            for _ in range(4):
-                async with client.get(f"/{Assets.read().address}/main.js") as reply:
-                    assert (reply.status, "x-ratelimit-limit" in reply.headers) == (200, False)
-            assert [(await page_of(client))[0].status for _ in range(3)] == [200, 200, 429]
+    async def test_cost_nothing_of_a_clients_hundred_nor_does_the_page(self, start_gateway: Any) -> None:
+        async with start_gateway({"rate_limit_per_minute": 1}) as client:
+            for path in ("/", "/console", f"/{Assets.read().address}/main.js") * 3:
+                async with client.get(path) as reply:
+                    assert (reply.status, "x-ratelimit-limit" in reply.headers) == (200, False), path
+            for expected in (404, 429, 429):
+                async with client.get("/api/nothing") as reply:
+                    assert reply.status == expected
+            assert (await page_of(client))[0].status == 200  # and tells whoever looks, in words
+
+    async def test_that_are_not_there_count_like_any_other_miss(self, start_gateway: Any) -> None:
+        async with start_gateway({"rate_limit_per_minute": 1, "console": False}) as client:
+            for path, expected in (("/", 404), ("/console", 429), ("/console/assets/0/main.js", 429)):
+                async with client.get(path) as reply:
+                    assert reply.status == expected, path
 
     async def test_have_one_label_in_the_metrics(self, start_gateway: Any) -> None:
         async with start_gateway() as client:

@@ -33,7 +33,7 @@ from cortex_gateway.adapters import (
     cors_policy,
 )
 from cortex_gateway.api import keys
-from cortex_gateway.console import FILES, console_routes
+from cortex_gateway.console import UNCOUNTED, console_routes
 from cortex_gateway.consumers import CONSUMERS
 from cortex_gateway.dataplane import DataPlane, make_data_plane
 from cortex_gateway.dataplane.encoding import Encoder
@@ -176,7 +176,7 @@ def make_limits(platform: Platform, settings: Settings) -> Limits | None:
         shared = DistributedRateLimiter(url, namespace=settings.namespace, clock=platform.clock, hooks=reporter)
         platform.health.register("rate-limit", shared.check, critical=False)
         limiter = LeasedLimiter(shared, hot=_HOT, clock=platform.clock, hooks=reporter)
-    return Limits(limiter, rules, exempt=(*EXEMPT, FILES))
+    return Limits(limiter, rules, exempt=(*EXEMPT, *(UNCOUNTED if settings.console else ())))
 
 
 def caller_limits(settings: Settings) -> CallerLimits:

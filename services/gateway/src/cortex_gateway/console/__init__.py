@@ -5,7 +5,7 @@ Owns the page (a new nonce each time it is sent, never stored) and its content p
 the console can do nothing that a client could not.
 """
 
-from cortex_gateway.console.assets import FILES
+from cortex_gateway.console.assets import UNCOUNTED
 from cortex_gateway.console.page import console_routes
 
-__all__ = ["FILES", "console_routes"]
+__all__ = ["UNCOUNTED", "console_routes"]

@@ -19,9 +19,10 @@ from cortex_core.asgi.conditional import not_modified
 from cortex_core.kernel import CortexError, Kind
 
 PREFIX: Final = "/console/assets"
-FILES: Final = f"{PREFIX}/*"
-"""For the limiter, which does not count them: a first visit would cost its client a third of a hundred. They are bytes
-in memory, and whoever keeps a cache asks for them once."""
+UNCOUNTED: Final = ("/", "/console", f"{PREFIX}/*")
+"""For the limiter, which does not count the page and its files: a first visit would cost its client a third of a
+hundred, and whoever has none left gets a page that says so in place of a bare problem. They are bytes in memory; a page
+with its nonce, compressed, takes a tenth of a millisecond."""
 
 FOREVER: Final = "public, max-age=31536000, immutable"
 _MEDIA: Final = {
