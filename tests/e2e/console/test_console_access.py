@@ -62,6 +62,36 @@ class TestEveryView:
         assert console.page.evaluate(f"({INSPECTION})()") == []
 
 
+class TestTrouble:
+    @pytest.fixture(params=[(1280, "dark"), (360, "light"), (360, "dark")], ids=str)
+    def viewport(self, request: pytest.FixtureRequest) -> dict[str, Any]:
+        return look(*request.param)
+
+    def test_passes_the_inspection_in_many_words(self, console: Any) -> None:
+        reason = "the payment service did not answer in time after three attempts"
+        placed = {"customerId": "c" * 64, "total": 123450, "currency": "EUR", "version": 2, "reason": reason}
+        states = ("pending", "processing", "completed", "failed", "cancelled")
+        orders = [{**placed, "orderId": f"ord_1234567{n}", "status": each} for n, each in enumerate(states)]
+        away = {"status": "down", "error": "ConnectError: all connection attempts to 10.0.0.1:3001 failed within 2 s"}
+        services = ("order", "notification", "analytics", "storage", "compute")
+        told = {"status": "down", "checks": dict.fromkeys(services, away)}
+        console.context.route("**/api/**", lambda route: route.fulfill(status=503, body="{}"))
+        console.context.route("**/api/orders?*", lambda route: route.fulfill(json={"orders": orders}))
+        console.context.route("**/health", lambda route: route.fulfill(status=503, json=told))
+        console.expects_outage = True
+        page = console.open("orders")
+        expect(page.locator("#hub-state")).to_contain_text("notification, analytics, storage, compute")
+        page.locator("#orders-body button.small").first.click()
+        expect(page.locator("#orders-error")).not_to_be_empty()
+
+        for view in VIEWS:
+            console.show(view)
+            assert page.evaluate(f"({INSPECTION})()") == [], view
+        console.show("orders")
+        frame = page.locator(".table-frame").evaluate("frame => [frame.scrollWidth, frame.clientWidth]")
+        assert frame[0] == frame[1]  # nothing of an order is out of sight
+
+
 def test_the_inspection_finds_what_it_looks_for(console: Any) -> None:
     page = console.open()
 

@@ -18,11 +18,15 @@ HIDE = """(hidden) => {
 @pytest.fixture
 def asked(console: Any) -> list[str]:
     """The paths of what the page asked of the API, in order; the limit counts these."""
+    return noted(console, "/api/")
+
+
+def noted(console: Any, beginning: str) -> list[str]:
     paths: list[str] = []
 
     def note(request: Any) -> None:
         path = request.url.removeprefix(console.url)
-        if path.startswith("/api/"):
+        if path.startswith(beginning):
             paths.append(path)
 
     console.page.on("request", note)
@@ -72,7 +76,8 @@ def test_a_minute_in_sight_takes_a_seventh_of_the_limit(console: Any, asked: lis
     assert 5 <= len(asked) <= 14, asked
 
 
-def test_a_hidden_page_asks_nothing_and_goes_on_when_it_is_seen(console: Any, asked: list[str]) -> None:
+def test_a_hidden_page_asks_nothing_and_goes_on_when_it_is_seen(console: Any) -> None:
+    asked = noted(console, "/")  # the health report and the metrics, too
     console.page.clock.install()
     page = console.open()
     expect(page.locator("#figure-completed")).to_have_text(re.compile("[0-9]"))
@@ -85,6 +90,58 @@ def test_a_hidden_page_asks_nothing_and_goes_on_when_it_is_seen(console: Any, as
     assert asked == []
     with page.expect_request("**/api/analytics/metrics"):
         page.evaluate(HIDE, False)
+
+
+def welcome(socket: WebSocketRoute) -> None:
+    socket.on_message(lambda _: socket.send('{"type":"pong"}'))
+    socket.send('{"type":"welcome"}')
+
+
+def test_a_page_whose_visitor_is_over_the_limit_asks_seldom_and_fills_when_there_is_room(
+    console: Any, asked: list[str]
+) -> None:
+    def refuse(route: Route) -> None:
+        told = {"code": "rate-limit.exceeded", "detail": "more than 100 in 60 s; wait before you ask again"}
+        limit = {"Retry-After": "20", "X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "0"}
+        route.fulfill(status=429, content_type="application/problem+json", headers=limit, body=json.dumps(told))
+
+    sockets: list[str] = []
+    behave: list[Callable[[WebSocketRoute], None]] = [lambda socket: socket.close(code=1013)]
+
+    def talk(socket: WebSocketRoute) -> None:
+        sockets.append(socket.url)
+        behave[0](socket)
+
+    console.context.route("**/api/**", refuse)
+    console.context.route_web_socket("**/ws", talk)
+    console.expects_outage = True
+    console.page.clock.install()
+    page = console.open(live=False)
+    console.show("files")
+    expect(page.locator("#banner-text")).to_contain_text("Try again in 20 s; the page itself waits")
+    expect(page.locator("#files-empty")).to_contain_text("(rate-limit.exceeded); try again in 20 s.")
+    behave[0] = welcome
+    let_pass(page, 1)
+    asked.clear()
+    sockets.clear()
+
+    let_pass(page, 17)
+    assert (asked, sockets) == ([], [])  # a handshake counts, too
+
+    let_pass(page, 60)
+    assert len(asked) <= 9, asked  # three lists, each no more than once in twenty seconds
+    assert len(sockets) == 1
+
+    console.context.unroute("**/api/**")
+    let_pass(page, 60)
+    expect(page.locator("#banner")).to_be_hidden()
+    expect(page.locator("#figure-completed")).to_have_text(re.compile("[0-9]"))
+    expect(page.locator("#files-empty")).not_to_contain_text("not to be had")
+    assert [each for each in asked if each.startswith("/api/orders?")]
+    before = len([each for each in asked if each.startswith(("/api/orders?", "/api/storage/files?"))])
+    let_pass(page, 60)
+    after = len([each for each in asked if each.startswith(("/api/orders?", "/api/storage/files?"))])
+    assert after == before  # what is there is not asked for again
 
 
 def test_while_little_is_left_of_the_limit_only_the_person_asks(console: Any, asked: list[str]) -> None:

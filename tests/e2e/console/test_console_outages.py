@@ -59,6 +59,22 @@ def test_orders_are_followed_by_asking_while_the_live_line_is_down(console: Any)
     console.ends(order_id, "completed")
 
 
+def test_a_list_that_is_not_to_be_had_is_not_told_as_empty_and_fills_by_itself(console: Any) -> None:
+    console.context.route("**/api/orders?*", lambda route: route.fulfill(status=503, body="{}"))
+    console.expects_outage = True
+    page = console.open("orders")
+    expect(page.locator("#orders-empty")).to_have_text("The list is not to be had: answered 503.")
+    console.show("overview")
+    expect(page.locator("#latest-orders")).to_have_text("The list is not to be had.")
+
+    known = {"orderId": "ord_12345678", "customerId": "cus_1", "status": "completed", "total": 100, "currency": "EUR"}
+    console.context.route("**/api/orders?*", lambda route: route.fulfill(json={"orders": [known], "nextCursor": None}))
+
+    expect(page.locator("#latest-orders")).to_contain_text("completed")  # with the live line up all the time
+    console.show("orders")
+    expect(page.locator("#orders-empty")).to_be_hidden()
+
+
 def test_an_order_that_a_slow_list_does_not_know_yet_stays_on_show(console: Any, hub: "RealHub") -> None:
     held: list[tuple[Route, APIResponse]] = []
     console.context.route("**/api/orders?*", lambda route: held.append((route, route.fetch())))

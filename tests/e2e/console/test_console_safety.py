@@ -227,7 +227,7 @@ def test_429_counts_down_and_the_page_waits(console: Any) -> None:
     console.expects_outage = True
     page = console.open(live=False)
 
-    expect(page.locator("#banner-text")).to_contain_text("The page asks again in 3 s")
+    expect(page.locator("#banner-text")).to_contain_text("Try again in 3 s; the page itself waits")
     expect(page.locator("#announcer")).to_contain_text("The limit is reached")
     first = len(asked)
     expect(page.locator("#banner-text")).to_contain_text("in 1 s")

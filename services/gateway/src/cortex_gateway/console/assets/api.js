@@ -25,7 +25,8 @@ export class Problem extends Error {
   }
 
   get words() {
-    return this.code ? `${this.message} (${this.code})` : this.message;
+    const said = this.code ? `${this.message} (${this.code})` : this.message;
+    return this.retryAfter ? `${said}; try again in ${this.retryAfter} s` : said;
   }
 }
 

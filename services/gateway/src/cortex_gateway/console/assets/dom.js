@@ -41,6 +41,48 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Whether a button does anything now. Not by `disabled`: the browser would take the focus from whoever has just pressed
+ * it, and give it to nobody. It stays where it is, says that it is off, and `click` below sees to it that it is. */
+export function able(button, is) {
+  if (is) button.removeAttribute("aria-disabled");
+  else button.setAttribute("aria-disabled", "true");
+}
+
+export const isAble = (button) => button.getAttribute("aria-disabled") !== "true";
+
+// Enter in a form's field is a click on its button, too.
+addEventListener("click", (event) => {
+  if (!event.target.closest?.('[aria-disabled="true"]')) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
+
+/** `work`, unless what the button began is still under way. */
+export async function once(button, work) {
+  if (!isAble(button)) return;
+  able(button, false);
+  try {
+    await work();
+  } finally {
+    able(button, true);
+  }
+}
+
+/** `rows` in place of what `list` holds. The focus stays in its row (the one whose `data-…` `key` is the same), at the
+ * same button where there is one; without the row it goes to the section's heading. */
+export function refill(list, rows, key) {
+  const active = document.activeElement;
+  const old = [...list.children].find((row) => row.contains(active));
+  const at = old ? [...old.querySelectorAll("button")].indexOf(active) : -1;
+  list.replaceChildren(...rows);
+  if (at >= 0) focusIn(rows.find((row) => row.dataset[key] === old.dataset[key]), at, list);
+}
+
+export function focusIn(row, at, list) {
+  const buttons = row ? [...row.querySelectorAll("button")] : [];
+  (buttons[at] ?? buttons[0] ?? list.closest(".view").querySelector("h1")).focus({ preventScroll: true });
+}
+
 let waiting = [];
 /** For those who do not see it happen. What comes at the same time is said together. */
 export function announce(text) {

@@ -2,9 +2,10 @@
 
 import { count, Held, json, Problem, refused, request } from "./api.js";
 import { canCompute, cidOf } from "./cid.js";
-import { $, announce, apart, el, foreign, setText, status } from "./dom.js";
+import { $, able, announce, apart, el, foreign, isAble, once, refill, setText, status } from "./dom.js";
 import { bytes, shortCid, time } from "./format.js";
 import { live } from "./live.js";
+import { every } from "./rhythm.js";
 import { authorization, session } from "./session.js";
 
 const LIMIT = 10;
@@ -15,12 +16,13 @@ let next = null;
 let file = null;
 let uploading = null;
 let loaded = false;
+let failed = false;
 
 export function startFiles() {
   $("upload-file").addEventListener("change", () => choose($("upload-file").files[0]));
   $("upload-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (file && !uploading) upload(file);
+    if (isAble($("upload-start"))) upload(file);
   });
   $("upload-cancel").addEventListener("click", () => uploading?.abort());
   droppable($("upload-form"));
@@ -28,12 +30,13 @@ export function startFiles() {
   $("files-older").addEventListener("click", () => turn(+1));
   live.addEventListener("event", ({ detail }) => detail.type === "file.stored" && loaded && cursors.length === 1 && list({ background: true }));
   live.addEventListener("recovered", () => loaded && list({ background: true }));
+  every(() => 5_000, () => !failed || list({ background: true }));
   session.addEventListener("change", () => {
     verdicts.clear();
     cursors.splice(1);
     $("files-list").replaceChildren();
     $("upload-result").replaceChildren();
-    if (loaded) list({});
+    if (loaded || failed) list({});
   });
 }
 
@@ -44,7 +47,7 @@ export function showFiles() {
 
 function choose(chosen) {
   file = chosen ?? null;
-  $("upload-start").disabled = !file;
+  able($("upload-start"), file !== null && !uploading);
   $("upload-error").textContent = "";
 }
 
@@ -86,7 +89,8 @@ async function upload(chosen) {
 }
 
 function busy(is) {
-  $("upload-start").disabled = is || !file;
+  able($("upload-start"), !is && file !== null);
+  if (document.activeElement === $("upload-cancel")) $("upload-start").focus();
   $("upload-cancel").hidden = !is;
   $("upload-progress-field").hidden = !is;
   if (is) {
@@ -132,10 +136,11 @@ function outcome(chosen, stored, expected) {
       : status(same ? "up" : "down", same ? "The CID is the one computed in this page" : `This page computed ${expected}`));
 }
 
-function turn(by) {
+async function turn(by) {
   if (by > 0 && next) cursors.push(next);
   if (by < 0 && cursors.length > 1) cursors.pop();
-  return list({});
+  for (const way of ["files-newer", "files-older"]) able($(way), false); // until the page is there: no second step
+  if (await list({})) announce(`Page ${cursors.length}`);
 }
 
 async function list({ background = false }) {
@@ -143,26 +148,29 @@ async function list({ background = false }) {
   try {
     const told = await json(`api/storage/files?${query}`, { background });
     loaded = true;
+    failed = false;
     next = told.nextCursor;
-    $("files-list").replaceChildren(...told.files.map(row));
+    refill($("files-list"), told.files.map(row), "cid");
     setText($("files-empty"), "No file yet.");
     $("files-empty").hidden = told.files.length > 0;
   } catch (error) {
-    if (error instanceof Held) return;
+    if (error instanceof Held) return false;
     if (!(error instanceof Problem)) throw error;
     setText($("files-empty"), `The list is not to be had: ${error.words}.`);
     $("files-empty").hidden = false;
+    failed = true; // asked again by itself
   }
-  $("files-newer").disabled = cursors.length < 2;
-  $("files-older").disabled = !next;
+  able($("files-newer"), cursors.length > 1);
+  able($("files-older"), next !== null);
   setText($("files-page"), `Page ${cursors.length}`);
+  return !failed;
 }
 
 function row(stored) {
   const verdict = verdicts.get(stored.cid) ?? el("span", { role: "status" });
   verdicts.set(stored.cid, verdict);
   const name = names.get(stored.cid);
-  const button = (label, work) => el("button", { type: "button", class: "small", "aria-label": `${label} ${name ? apart(name) : shortCid(stored.cid)}`, onclick: (event) => work(stored, verdict, event.currentTarget) }, label);
+  const button = (label, work) => el("button", { type: "button", class: "small", "aria-label": `${label} ${name ? apart(name) : shortCid(stored.cid)}`, onclick: ({ currentTarget }) => once(currentTarget, () => work(stored, verdict)) }, label);
   return el("li", { dataset: { cid: stored.cid } },
     el("div", { class: "grow" },
       el("div", {}, el("span", { class: "mono", title: stored.cid }, shortCid(stored.cid)), ...(name ? [" ", foreign(name)] : [])),
@@ -171,8 +179,7 @@ function row(stored) {
 }
 
 /** The bytes as they come back, held against their name; `then` gets them where that is right (or cannot be told). */
-async function fetchBack(stored, verdict, button, then = () => {}) {
-  button.disabled = true;
+async function fetchBack(stored, verdict, then = () => {}) {
   verdict.replaceChildren("Fetching…");
   try {
     const content = await (await request(`api/storage/files/${encodeURIComponent(stored.cid)}`, { patience: 120_000 })).blob();
@@ -182,8 +189,6 @@ async function fetchBack(stored, verdict, button, then = () => {}) {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     verdict.replaceChildren(status("down", error.words));
-  } finally {
-    button.disabled = false;
   }
 }
 

@@ -1,7 +1,7 @@
 // Images: one goes to the compute service, and stands beside what came back.
 
 import { json, Problem, request } from "./api.js";
-import { $, announce, el } from "./dom.js";
+import { $, able, announce, el, once } from "./dom.js";
 import { bytes, milliseconds } from "./format.js";
 
 let image = null;
@@ -16,7 +16,7 @@ export function startImages() {
   });
   $("image-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (image) work();
+    once($("image-start"), work);
   });
   $("compare-slider").addEventListener("input", share);
   share();
@@ -41,7 +41,7 @@ function choose(chosen) {
   show("before", chosen);
   forget("after");
   $("image-after").hidden = true;
-  $("image-start").disabled = false;
+  able($("image-start"), true);
   $("image-error").textContent = "";
   $("compare").hidden = false;
   $("compare-empty").hidden = true;
@@ -52,7 +52,6 @@ function choose(chosen) {
 
 async function work() {
   const [sent, operation, began] = [image, $("image-operation").value, performance.now()];
-  $("image-start").disabled = true;
   $("image-error").textContent = "";
   try {
     const response = await request(`api/compute/images?operation=${encodeURIComponent(operation)}`, {
@@ -75,8 +74,6 @@ async function work() {
     if (error instanceof Problem) $("image-error").textContent = error.words;
     else if (error.name === "EncodingError") $("image-error").textContent = "What came back cannot be shown here.";
     else throw error;
-  } finally {
-    $("image-start").disabled = false;
   }
 }
 

@@ -3,6 +3,7 @@
 //
 // The service keeps nothing for those who were away. After a gap `recovered` says: ask the API again.
 
+import { quota } from "./api.js";
 import { session, subprotocols } from "./session.js";
 
 const FIRST = 500; // ms, doubled at each failure
@@ -86,7 +87,8 @@ function lost() {
   to("waiting");
   const longest = Math.min(LONGEST, FIRST * 2 ** failures);
   failures += 1;
-  timer = setTimeout(document.hidden ? whenSeen : connect, longest * (0.5 + Math.random() / 2));
+  const limited = quota.waitUntil - Date.now(); // a handshake counts as a request: before that it would be refused
+  timer = setTimeout(document.hidden ? whenSeen : connect, Math.max(limited, longest * (0.5 + Math.random() / 2)));
 }
 
 /** A page that nobody looks at does not knock. */

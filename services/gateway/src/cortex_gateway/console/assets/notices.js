@@ -23,7 +23,7 @@ export function startNotices() {
     $("credentials").close();
   });
   $("credentials-form").addEventListener("submit", take);
-  $("credentials").addEventListener("close", () => ($("credential").value = ""));
+  $("credentials").addEventListener("close", closed);
   who();
 }
 
@@ -47,7 +47,7 @@ function countDown() {
   const tick = () => {
     const left = Math.ceil((quota.waitUntil - Date.now()) / 1000);
     if (left <= 0) return hide();
-    show("waiting", `${reached} The page asks again in ${left} s.`, false);
+    show("waiting", `${reached} Try again in ${left} s; the page itself waits.`, false);
   };
   tick();
   counting = setInterval(tick, 1000);
@@ -76,6 +76,13 @@ function open() {
   $("credentials-error").textContent = "";
   $("credentials").showModal();
   $("credential").focus();
+}
+
+/** Back to where it was opened from; the banner may have gone meanwhile, and its button with it. */
+function closed() {
+  $("credential").value = "";
+  const at = document.activeElement;
+  if (at === document.body || !at.checkVisibility()) $("open-credentials").focus();
 }
 
 function take(event) {

@@ -2,7 +2,7 @@
 
 import { Problem, request } from "./api.js";
 import { learn } from "./book.js";
-import { $, el } from "./dom.js";
+import { $, el, once } from "./dom.js";
 import { minorDigits, money, shortId } from "./format.js";
 
 const MOST = 10; // items: the API takes a hundred, a form reads better with fewer
@@ -17,7 +17,7 @@ export function startOrderForm() {
   $("order-form").addEventListener("input", showTotal);
   $("order-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    place();
+    once($("place-order"), place);
   });
 }
 
@@ -103,7 +103,6 @@ async function place() {
   }
   const body = { customerId: $("order-customer").value.trim(), currency: $("order-currency").value, items: items(), paymentToken: $("order-payment").value };
   const key = $("order-key").value.trim();
-  $("place-order").disabled = true;
   try {
     const response = await request("api/orders", {
       method: "POST",
@@ -120,7 +119,5 @@ async function place() {
     if (!(error instanceof Problem)) throw error;
     $("order-error").textContent = error.status === 0 ? `${error.message}. Try again: with the same key it is still one order.` : error.words;
     if (error.code === "order.invalid-customer") $("order-customer").setAttribute("aria-invalid", "true");
-  } finally {
-    $("place-order").disabled = false;
   }
 }

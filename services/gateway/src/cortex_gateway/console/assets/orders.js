@@ -2,7 +2,7 @@
 
 import { api, Held, json, mustWait, Problem } from "./api.js";
 import { book, clear, isOpen, known, learn, newest } from "./book.js";
-import { $, announce, apart, el, foreign, setText, status } from "./dom.js";
+import { $, able, announce, apart, el, focusIn, foreign, once, refill, setText, status } from "./dom.js";
 import { money, shortId, time } from "./format.js";
 import { live } from "./live.js";
 import { isShown as isDetailed, openDetail } from "./order-detail.js";
@@ -12,6 +12,8 @@ import { session } from "./session.js";
 const LIMIT = 12;
 const cursors = [null]; // of the pages up to this one
 let next = null;
+let listed = false; // whether the last answer was a list
+let trouble = ""; // why it was none
 let shown = []; // ids, in the table's order
 let asking = 0;
 let meanwhile = []; // ids that were heard of since the list was asked for: its answer may be older
@@ -29,9 +31,8 @@ export function startOrders(isShown) {
     clear();
     fromTheStart();
   });
-  every(() => (isShown() ? 5_000 : 15_000), () => live.state === "up" || load({ background: true }));
+  every(() => (isShown() ? 5_000 : 15_000), () => (live.state === "up" && listed) || load({ background: true }));
   tellSource();
-  load({ background: true });
 }
 
 function tellSource() {
@@ -46,10 +47,12 @@ function fromTheStart() {
   return load({});
 }
 
-function turn(by) {
+async function turn(by) {
   if (by > 0 && next) cursors.push(next);
   if (by < 0 && cursors.length > 1) cursors.pop();
-  return load({});
+  for (const way of ["orders-newer", "orders-older"]) able($(way), false); // until the page is there: no second step
+  setText($("orders-error"), "");
+  if (await load({})) announce(`Page ${cursors.length}`);
 }
 
 async function load({ background = false }) {
@@ -62,41 +65,48 @@ async function load({ background = false }) {
     const told = await json(`api/orders?${query}`, { background });
     if (mine !== asking) return true;
     next = told.nextCursor;
-    const listed = learn(told.orders).map((order) => order.orderId);
-    const missed = cursors.length > 1 ? [] : meanwhile.filter((id) => !listed.includes(id));
-    shown = [...missed, ...listed].slice(0, LIMIT);
-    draw("");
+    const ids = learn(told.orders).map((order) => order.orderId);
+    const missed = cursors.length > 1 ? [] : meanwhile.filter((id) => !ids.includes(id));
+    shown = [...missed, ...ids].slice(0, LIMIT);
+    listed = true;
+    trouble = "";
+    draw();
     return true;
   } catch (error) {
-    if (mine !== asking || error instanceof Held) return false;
+    if (mine !== asking) return false;
+    listed = false; // asked again by itself, the live line up or not
+    if (error instanceof Held) return false;
     if (!(error instanceof Problem)) throw error;
-    if (!shown.length || !background) draw(`The list is not to be had: ${error.words}.`);
+    if (!shown.length || !background) {
+      trouble = `The list is not to be had: ${error.words}.`;
+      draw();
+    }
     return false;
   }
 }
 
-function draw(trouble) {
+function draw() {
   shown = shown.filter(known); // the book forgets: at another credential all, at five hundred the oldest
-  $("orders-body").replaceChildren(...shown.map((id) => row(known(id))));
+  refill($("orders-body"), shown.map((id) => row(known(id))), "order");
   $("orders-empty").hidden = shown.length > 0 && !trouble;
   setText($("orders-empty"), trouble || (filter() ? `No order is ${filter()}.` : "No order yet. Place the first one."));
-  $("orders-newer").disabled = cursors.length < 2;
-  $("orders-older").disabled = !next;
+  able($("orders-newer"), cursors.length > 1);
+  able($("orders-older"), next !== null);
   setText($("orders-page"), `Page ${cursors.length}`);
   drawLatest();
 }
 
 function row(order) {
   const cancel = isOpen(order)
-    ? el("button", { type: "button", class: "small", onclick: (event) => callOff(order.orderId, event.currentTarget), "aria-label": `Cancel order ${shortId(order.orderId)}` }, "Cancel")
+    ? el("button", { type: "button", class: "small", onclick: ({ currentTarget }) => once(currentTarget, () => callOff(order.orderId)), "aria-label": `Cancel order ${shortId(order.orderId)}` }, "Cancel")
     : null;
-  return el("tr", { dataset: { order: order.orderId }, "aria-selected": isDetailed(order.orderId) ? "true" : null },
-    el("td", {}, el("button", { type: "button", class: "link", title: order.orderId, onclick: () => openDetail(order.orderId) }, shortId(order.orderId))),
-    el("td", { class: "wide clip" }, order.customerId ?? "–"),
-    el("td", { class: "number" }, order.currency ? money(order.total, order.currency) : "–"),
-    el("td", {}, said(order)),
-    el("td", { class: "wide" }, time(order.createdAt)),
-    el("td", {}, cancel));
+  return el("tr", { role: "row", dataset: { order: order.orderId }, "aria-selected": isDetailed(order.orderId) ? "true" : null },
+    el("td", { role: "cell" }, el("button", { type: "button", class: "link", title: order.orderId, onclick: () => openDetail(order.orderId) }, shortId(order.orderId))),
+    el("td", { role: "cell", class: "wide clip" }, order.customerId ?? "–"),
+    el("td", { role: "cell", class: "number" }, order.currency ? money(order.total, order.currency) : "–"),
+    el("td", { role: "cell" }, said(order)),
+    el("td", { role: "cell", class: "wide" }, time(order.createdAt)),
+    el("td", { role: "cell" }, cancel));
 }
 
 function said(order) {
@@ -112,7 +122,7 @@ function arrived(order) {
   if (newestShown && newestShown.createdAt > order.createdAt) return; // an older page's, learned just now
   meanwhile = [order.orderId, ...meanwhile];
   shown = [order.orderId, ...shown].slice(0, LIMIT);
-  draw("");
+  draw();
   $("orders-body").firstElementChild?.classList.add("arrived");
 }
 
@@ -124,19 +134,17 @@ function changed(order) {
   const fresh = row(order);
   fresh.classList.add("arrived");
   old.replaceWith(fresh);
-  if (focused >= 0) (fresh.querySelectorAll("button")[focused] ?? fresh.querySelector("button")).focus();
+  if (focused >= 0) focusIn(fresh, focused, $("orders-body"));
   if (!isOpen(order)) announce(`Order ${shortId(order.orderId)} ${order.status}${order.reason ? `: ${apart(order.reason)}` : ""}`);
 }
 
-async function callOff(orderId, button) {
-  button.disabled = true;
+async function callOff(orderId) {
+  setText($("orders-error"), "");
   try {
     learn([await json(`api/orders/${encodeURIComponent(orderId)}/cancel`, { method: "POST" })]);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    announce(`Not cancelled: ${error.words}`);
-    button.disabled = false;
-    button.title = error.words;
+    setText($("orders-error"), `Not cancelled: ${error.words}.`);
     learn(await json(`api/orders/${encodeURIComponent(orderId)}`).then((order) => [order], () => []));
   }
 }
@@ -146,5 +154,5 @@ function drawLatest() {
     el("span", { class: "mono", title: order.orderId }, shortId(order.orderId)),
     el("span", { class: "grow" }, order.currency ? money(order.total, order.currency) : ""),
     said(order), time(order.createdAt)));
-  $("latest-orders").replaceChildren(...(rows.length ? rows : [el("li", { class: "muted" }, "No order yet.")]));
+  $("latest-orders").replaceChildren(...(rows.length ? rows : [el("li", { class: "muted" }, trouble ? "The list is not to be had." : "No order yet.")]));
 }
