@@ -18,6 +18,7 @@ window.cortexViolations = [];
 document.addEventListener("securitypolicyviolation",
   (event) => cortexViolations.push(`${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
 """
+CHANGED = "net::ERR_NETWORK_CHANGED"  # an interface of this machine came or went: nothing of the page's
 NETWORK = ("Failed to load resource", "WebSocket connection to")  # what the browser itself says of an outage
 
 expect.set_options(timeout=PATIENCE)
@@ -44,7 +45,8 @@ class Console:
         route.abort()
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not (self.expects_outage and message.text.startswith(NETWORK)):
+        expected = message.text.endswith(CHANGED) or (self.expects_outage and message.text.startswith(NETWORK))
+        if message.type in {"error", "warning"} and not expected:
             self.complaints.append(message.text)
 
     def open(self, view: str = "overview", *, live: bool = True) -> Page:
