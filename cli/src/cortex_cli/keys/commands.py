@@ -102,7 +102,10 @@ def revoke(
 def rotate(
     key_id: KeyArgument,
     grace: Annotated[
-        str, typer.Option(help="How long the old secret holds on: 90s, 15m, 1h, 7d.", metavar="TIME")
+        str,
+        typer.Option(
+            help="How long the old secret holds on: 90s, 15m, 1h, 7d. 0 ends every old one now.", metavar="TIME"
+        ),
     ] = "0",
     url: UrlOption = None,
     token: TokenOption = None,

@@ -62,6 +62,32 @@ class TestEnding:
         await clock.advance(30)
         assert [(await each("GET"))[0] for each in (old, new)] == [401, 200]
 
+    async def test_a_second_rotation_leaves_the_first_secret_its_grace_and_a_third_is_refused(
+        self, root: Caller, client: ClientSession, clock: FakeClock, bus: MemoryEventBus
+    ) -> None:
+        heard: list[CloudEvent] = []
+
+        async def hear(event: CloudEvent) -> None:
+            heard.append(event)
+
+        await bus.subscribe({"key"}, hear)
+        _, key = await root("POST", body={"name": "second", "scopes": ["keys:admin"]})
+        rotate = f"/{key['keyId']}/rotate"
+        _, second = await root("POST", rotate, body={"grace": 30})
+        _, third = await root("POST", rotate, body={"grace": 20})
+        callers = [Caller(client, each["secret"]) for each in (key, second, third)]
+
+        status, told = await root("POST", rotate, body={"grace": 10})
+        assert (status, told["code"]) == (409, "key.too-many-secrets")
+        assert [(await each("GET"))[0] for each in callers] == [200, 200, 200]
+        await eventually(lambda: len(heard) == 2)
+        assert [event.data["grace"] for event in heard] == [30.0, 20.0], "of the secret that was replaced"
+
+        await clock.advance(20)
+        assert [(await each("GET"))[0] for each in callers] == [200, 401, 200]
+        assert (await root("POST", rotate))[0] == 200
+        assert [(await each("GET"))[0] for each in callers] == [401, 401, 401], "without a grace all end"
+
     @pytest.mark.parametrize("body", [{"grace": -1}, {"grace": 10**400}, {"grace": 1.5}, {"grace": None}, {"x": 1}, []])
     async def test_a_grace_has_bounds(self, root: Caller, body: Any) -> None:
         _, key = await root("POST", body=WISH)

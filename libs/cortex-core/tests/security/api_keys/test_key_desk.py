@@ -18,6 +18,7 @@ from cortex_core.security.api_keys import (
     MemoryApiKeys,
     Peppers,
     ScopesExceeded,
+    TooManySecrets,
     read_key,
 )
 from cortex_core.testing import FakeClock
@@ -186,14 +187,49 @@ class TestRotating:
         assert not holds(second.key, first.secret, peppers, clock)
         assert holds(second.key, second.secret, peppers, clock)
 
-    async def test_the_one_before_the_old_one_holds_no_more(
+    async def test_each_old_one_holds_for_its_own_grace_whatever_is_rotated_meanwhile(
         self, desk: KeyDesk, admin: Principal, peppers: Peppers, clock: FakeClock
     ) -> None:
         first = await desk.create(admin, a_wish())
         second = await desk.rotate(admin, first.key.id, grace=3600)
+        await clock.advance(1800)
+        third = await desk.rotate(admin, first.key.id, grace=600)
+        held = []
+
+        for seconds in (599, 1, 1199, 1):
+            await clock.advance(seconds)
+            held.append([holds(third.key, each.secret, peppers, clock) for each in (first, second, third)])
+
+        assert held == [[True, True, True], [True, False, True], [True, False, True], [False, False, True]]
+
+    async def test_without_a_grace_nothing_holds_but_the_new_one(
+        self, desk: KeyDesk, admin: Principal, peppers: Peppers, clock: FakeClock
+    ) -> None:
+        first = await desk.create(admin, a_wish())
+        second = await desk.rotate(admin, first.key.id, grace=3600)
+        third = await desk.rotate(admin, first.key.id)
+
+        assert [holds(third.key, each.secret, peppers, clock) for each in (first, second, third)] == [
+            False,
+            False,
+            True,
+        ]
+
+    async def test_a_third_secret_that_would_hold_on_is_refused_and_changes_nothing(
+        self, desk: KeyDesk, admin: Principal, peppers: Peppers, clock: FakeClock
+    ) -> None:
+        first = await desk.create(admin, a_wish())
+        await desk.rotate(admin, first.key.id, grace=60)
         third = await desk.rotate(admin, first.key.id, grace=3600)
 
-        assert [holds(third.key, each.secret, peppers, clock) for each in (first, second, third)] == [False, True, True]
+        with pytest.raises(TooManySecrets, match="2026-"):
+            await desk.rotate(admin, first.key.id, grace=1)
+        assert await desk.get(admin, first.key.id) == third.key
+
+        await clock.advance(60)
+        fourth = await desk.rotate(admin, first.key.id, grace=1)
+        assert holds(fourth.key, third.secret, peppers, clock)
+        assert len(fourth.key.secrets) == 3, "what is over is not kept"
 
     async def test_the_secret_of_a_key_that_may_more_is_not_to_be_had_by_rotating_it(
         self, desk: KeyDesk, admin: Principal

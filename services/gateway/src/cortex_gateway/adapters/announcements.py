@@ -46,6 +46,6 @@ class BusAnnouncements:
 def _data(ending: Ending, key: ApiKey) -> EventData:
     if ending == "revoked":
         return KeyRevoked(key_id=key.id, revoked_by=key.revoked_by or "")
-    replaced = key.secrets[-1].valid_until
+    replaced = key.secrets[1].valid_until  # older ones keep their own
     grace = (replaced - key.rotated_at).total_seconds() if replaced and key.rotated_at else 0.0
     return KeyRotated(key_id=key.id, rotated_by=key.rotated_by or "", grace=grace)

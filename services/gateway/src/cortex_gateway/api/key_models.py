@@ -44,7 +44,7 @@ class CreateKeyBody(Body):
 class RotateKeyBody(Body):
     grace: int = Field(
         default=0,
-        description="Seconds that the old secret holds on.",
+        description="Seconds that the old secret holds on. 0: it ends now, and every older one with it.",
         json_schema_extra={"minimum": 0, "maximum": int(MAX_GRACE)},
     )
 

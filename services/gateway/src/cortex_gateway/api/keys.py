@@ -35,6 +35,7 @@ from cortex_core.security.api_keys import (
     LifeExceeded,
     ScopesExceeded,
     TooManyKeys,
+    TooManySecrets,
 )
 from cortex_core.security.api_keys.issuing import MAX_GRACE
 from cortex_gateway.api.key_models import CreateKeyBody, IssuedKeyView, KeysView, KeyView, RotateKeyBody
@@ -159,13 +160,15 @@ async def revoke_key(key_id: KeyId, desk: DeskDep, who: WhoDep, reply: Response)
         KeyNotFound,
         KeyRevoked,
         KeyChanged,
+        TooManySecrets,
         KeysUnavailable,
     ),
 )
 async def rotate_key(
     key_id: KeyId, desk: DeskDep, who: WhoDep, reply: Response, body: RotateKeyBody | None = None
 ) -> IssuedKeyView:
-    """The old secret holds on for `grace` seconds, the one before it no longer. You need the key's scopes yourself."""
+    """The old secret holds on for `grace` seconds; so do those before it for what is left of theirs, up to two old ones
+    in all. Without a grace all of them end at once. You need the key's scopes yourself."""
     grace = 0 if body is None else min(max(body.grace, -1), MAX_GRACE + 1)
     issued = await desk.rotate(who, key_id, grace=grace)
     reply.headers.update(_NOT_KEPT)

@@ -9,6 +9,7 @@ from cortex_core.security.api_keys.issuing import (
     KeyWish,
     LifeExceeded,
     ScopesExceeded,
+    TooManySecrets,
 )
 from cortex_core.security.api_keys.memory import MemoryApiKeys
 from cortex_core.security.api_keys.peppers import Peppers
@@ -51,6 +52,7 @@ __all__ = [
     "SecretHash",
     "StoredKeys",
     "TooManyKeys",
+    "TooManySecrets",
     "UseNotes",
     "is_key_id",
     "new_key",

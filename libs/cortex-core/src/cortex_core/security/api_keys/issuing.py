@@ -29,6 +29,9 @@ MAX_LIFE: Final = 5 * 366 * 86_400.0
 MAX_GRACE: Final = 7 * 86_400.0
 """Seconds that a secret may hold on beside the one that replaced it."""
 
+MAX_SECRETS: Final = 3
+"""Secrets of a key that hold at once: the present one, and those that have their grace."""
+
 SUBJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}", re.ASCII)
 
 Ending = Literal["revoked", "rotated"]
@@ -60,6 +63,19 @@ class LifeExceeded(CortexError):
     def __init__(self, until: datetime) -> None:
         super().__init__(
             f"your own key ends at {rfc3339(until)}: with it nobody gets one that holds longer", until=rfc3339(until)
+        )
+
+
+class TooManySecrets(CortexError):
+    """As many of a key's old secrets have their grace as may."""
+
+    code, kind = "key.too-many-secrets", Kind.CONFLICT
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(
+            f"{MAX_SECRETS - 1} old secrets of this key hold on, the next to end at {rfc3339(until)}; rotate it then,"
+            " or without a grace, which ends them all at once",
+            until=rfc3339(until),
         )
 
 
@@ -141,10 +157,11 @@ class KeyDesk:
         return await self._keys.page(by.tenant, limit=limit, before=before)
 
     async def rotate(self, by: Principal, key_id: str, *, grace: float = 0.0) -> Issued:
-        """Another secret for the same key; the old one holds for `grace` seconds. The one before that holds no more.
+        """Another secret for the same key; the old one holds for `grace` seconds, and those before it for what is left
+        of theirs. Without a grace all of them end now: so a secret that has leaked is taken away.
 
-        Raises KeyNotFound, KeyRevoked, KeyChanged, InvalidKeyRequest; ScopesExceeded and LifeExceeded: a secret is its
-        key's scopes and its life.
+        Raises KeyNotFound, KeyRevoked, KeyChanged, TooManySecrets, InvalidKeyRequest; ScopesExceeded and LifeExceeded:
+        a secret is its key's scopes and its life.
         """
         if not 0 <= grace <= MAX_GRACE:
             raise InvalidKeyRequest(f"grace must be from 0 to {MAX_GRACE:.0f} seconds")
@@ -159,10 +176,14 @@ class KeyDesk:
         if ends is not None and (key.expires_at is None or key.expires_at > ends):
             raise LifeExceeded(ends)
         text = new_key(key_id)
-        present = key.secrets[0]
+        present, *former = key.secrets
+        holding = [each for each in former if each.valid_until is not None and each.valid_until > now] if grace else []
+        if len(holding) > MAX_SECRETS - 2:
+            raise TooManySecrets(min(each.valid_until for each in holding if each.valid_until is not None))
         secrets = (
             SecretHash(self._peppers.digest(text), self._peppers.current, now),
             replace(present, valid_until=now + timedelta(seconds=grace)),
+            *holding,
         )
         rotated = await self._keys.rotate(
             by.tenant, key_id, replaces=present.digest, secrets=secrets, at=now, by=_name(by)

@@ -19,9 +19,9 @@ class SecretHash:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """`secrets`: the present one, then the one before it, where there was one. `last_used_at` lags by up to a minute.
-    Who is `revoked_at` stays so. `created_by`, `revoked_by` and `rotated_by` are
-    subjects, or the id of the key that was shown."""
+    """`secrets`: the present one, then the one before it, where there was one, then those older ones that had some of
+    their grace left when that was replaced. `last_used_at` lags by up to a minute. Who is `revoked_at` stays so.
+    `created_by`, `revoked_by` and `rotated_by` are subjects, or the id of the key that was shown."""
 
     id: str
     tenant: str
