@@ -69,7 +69,7 @@ def starting(lane: str) -> StartGateway:
                 addresses[f"{name}_url"] = service.rstrip("/")
             told = {"rate_limit_store": "memory", "rate_limit_per_minute": 0, "failed_attempts_per_minute": 0}
             told |= {**addresses, **(settings or {})}
-            app = build(Settings(env="test", **told), **{"bus": MemoryEventBus(), **(parts or {})})
+            app = build(Settings(**{"env": "test", **told}), **{"bus": MemoryEventBus(), **(parts or {})})
             base = ExpressProtocol if lane == "express" else HttpProtocol
             protocol = guarded(protocol_class(base, application=app), limits or ConnectionLimits())
             yield await stack.enter_async_context(serving(app, protocol=protocol))

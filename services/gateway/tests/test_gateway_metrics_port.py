@@ -26,7 +26,7 @@ async def test_with_a_port_of_their_own_they_are_there_alone(start_gateway: Any)
         status, text = await status_and_text(client, f"http://127.0.0.1:{port}/metrics")
         assert status == 200
         assert "cortex_upstream" in text
-        for path in ("/", "/api", "/health", "/docs"):
+        for path in ("/", "/api", "/health/ready", "/docs"):
             assert (await status_and_text(client, f"http://127.0.0.1:{port}{path}"))[0] == 404
 
         status, text = await status_and_text(client, "/metrics")

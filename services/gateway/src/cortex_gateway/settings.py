@@ -151,6 +151,11 @@ class Settings(Config):
         return self.env != "production" and not self.metrics_port
 
     @property
+    def shows_details(self) -> bool:
+        """In production this port is the world's, which has no business with what we are made of."""
+        return self.env != "production"
+
+    @property
     def shows_policy(self) -> bool:
         return self.env != "production" if self.policy_header is None else self.policy_header
 

@@ -140,6 +140,13 @@ class NotAHealthReport(CortexError):
 
 
 def _asking(upstreams: Upstreams, service: Service) -> Callable[[], Any]:
+def told_to_anybody(report: HealthReport) -> HealthReport:
+    """The state of each of the six and what it took to say so, and neither what they stand on nor what ails them."""
+    six = ("gateway", *Service)
+    checks = {name: replace(report.checks[name], error=None, details={}) for name in six}
+    return replace(report, checks=checks)
+
+
     async def ask() -> Mapping[str, Any]:
         report = await upstreams.fetch(service, "/health", _PROBE_TIMEOUT)
         try:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -69,12 +69,13 @@ async def running(
         addresses, tracer=platform.tracer, clock=platform.clock, resilience=platform.resilience, hooks=reporter
     )
     tokens = make_internal_tokens(settings, platform.clock)
-    async with upstreams.opened(), _metrics_elsewhere(platform, settings):
+    report_health = ReportHealth.of(platform.health, upstreams, platform.clock)
+    async with upstreams.opened(), _metrics_elsewhere(platform, settings, report_health):
         reporter.show(upstreams.pool.services)
         use = UseCases(
             forward=Forward(_TABLE, upstreams, tokens, kept.withheld),
             forward_socket=ForwardSocket(_SOCKETS, upstreams, tokens, _allowed(settings)),
-            report_health=ReportHealth.of(platform.health, upstreams, platform.clock),
+            report_health=report_health,
             describe_api=DescribeApi(
                 _TABLE, SOCKETS, upstreams, platform.clock, anonymous=platform.authenticator.anonymous is not None
             ),
@@ -87,8 +88,11 @@ async def running(
 
 
 @asynccontextmanager
-async def _metrics_elsewhere(platform: Platform, settings: Settings) -> AsyncIterator[None]:
-    """`/metrics` on its own port, where there is one: for Prometheus, and not for the world."""
+async def _metrics_elsewhere(
+    platform: Platform, settings: Settings, report_health: ReportHealth
+) -> AsyncIterator[None]:
+    """`/metrics` on its own port, where there is one, and the whole of `/health`: for those who run the hub, not the
+    world."""
     if not settings.metrics_port:
         if not settings.shows_metrics:
             platform.logger.info("figures are not served", setting=settings.variable("metrics_port"))
@@ -98,9 +102,14 @@ async def _metrics_elsewhere(platform: Platform, settings: Settings) -> AsyncIte
     async def metrics() -> str:
         return platform.metrics.to_prometheus_format()
 
+    async def health() -> dict[str, Any]:
+        return (await report_health()).to_dict()
+
     host, port, variable = settings.host, settings.metrics_port, settings.variable("metrics_port")
     shared = settings.server_workers > 1
-    exporter = exporting(metrics, host=host, port=port, variable=variable, logger=platform.logger, shared=shared)
+    exporter = exporting(
+        metrics, host=host, port=port, variable=variable, logger=platform.logger, shared=shared, health=health
+    )
     async with exporter as serves:
         platform.health.register("exporter", serves, critical=False)
         yield

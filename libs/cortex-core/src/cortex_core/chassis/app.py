@@ -131,7 +131,7 @@ def create_app(
     app.state.platform = platform
     for router in routers:
         app.include_router(router)
-    app.include_router(probes(platform, metrics=settings.shows_metrics))
+    app.include_router(probes(platform, metrics=settings.shows_metrics, details=settings.shows_details))
     app.include_router(docs(app.title))
     app.mount(ASSETS, docs_assets(), name="docs-assets")
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -1,12 +1,14 @@
 """An exporter: metrics on a port of their own. The analytics service has one where the plan's Prometheus looks for it
 (9090); the gateway has one where its own port is the world's.
 
-Answers `GET /metrics` and nothing else. It is a second server in this process: the signals stay with the first.
+Answers `GET /metrics`, `GET /health` where it is told how, and nothing else. It is a second server in this
+process: the signals stay with the first.
 """
 
 import asyncio
+import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from cortex_core.observability import PROMETHEUS_CONTENT_TYPE, Logger
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -41,9 +44,10 @@ async def exporting(
     variable: str,
     logger: Logger,
     shared: bool = False,
+    health: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """While the block runs, `metrics()` is served on `host:port`, `shared` with other workers or not; `variable` is
-    where that is said. Yields a check that fails where it is not.
+    """While the block runs, `metrics()`, and the report `health()`, are served on `host:port`, `shared` with other
+    workers or not; `variable` is where that is said. Yields a check that fails where it is not.
 
     Raises ExporterPortTaken.
     """
@@ -52,7 +56,7 @@ async def exporting(
     except OSError as error:
         raise ExporterPortTaken(host, port, variable, error) from error
     server = CortexHttpServer(
-        _application(metrics, logger), listener=listener, shutdown_grace=1.0, signals=False, lifespan=False
+        _application(metrics, health, logger), listener=listener, shutdown_grace=1.0, signals=False, lifespan=False
     )
     serving = asyncio.create_task(server.listen(), name="exporter")
 
@@ -67,7 +71,11 @@ async def exporting(
         await serving
 
 
-def _application(metrics: Callable[[], Awaitable[str]], logger: Logger) -> Any:
+def _application(
+    metrics: Callable[[], Awaitable[str]], health: Callable[[], Awaitable[Mapping[str, Any]]] | None, logger: Logger
+) -> Any:
+    here = "/metrics is" if health is None else "/metrics and /health are"
+
     async def application(scope: Scope, receive: object, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
         status, content_type, body = await answer(scope["method"], scope["path"])
         headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
@@ -75,11 +83,13 @@ def _application(metrics: Callable[[], Awaitable[str]], logger: Logger) -> Any:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async def answer(method: str, path: str) -> tuple[int, str, bytes]:
-        if path != "/metrics":
-            return 404, _TEXT, b"only /metrics is here\n"
+        if path != "/metrics" and (path != "/health" or health is None):
+            return 404, _TEXT, f"only {here} here\n".encode()
         if method not in {"GET", "HEAD"}:
             return 405, _TEXT, b"only GET is answered here\n"
         try:
+            if path == "/health" and health is not None:
+                return 200, _JSON, json.dumps(await health()).encode()
             return 200, PROMETHEUS_CONTENT_TYPE, (await metrics()).encode()
         except Exception as error:  # a scraper gets an answer whatever happens, and the log has the story
             logger.exception("scrape failed", error=type(error).__name__)

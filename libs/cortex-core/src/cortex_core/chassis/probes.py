@@ -1,5 +1,6 @@
 """What every service answers about itself to those who run it: `/health*`, `/metrics`."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from cortex_core.chassis.platform import Platform
 from cortex_core.kernel.clock import rfc3339
-from cortex_core.observability import PROMETHEUS_CONTENT_TYPE, Status
+from cortex_core.observability import PROMETHEUS_CONTENT_TYPE, HealthReport, Status
 
 
 class CheckView(BaseModel):
@@ -43,12 +44,16 @@ def _ending(platform: Platform) -> dict[str, Any]:
     return {"status": "down", "timestamp": rfc3339(platform.clock.now()), "checks": {"drain": drain}}
 
 
-def probes(platform: Platform, *, metrics: bool = True) -> APIRouter:
+def probes(platform: Platform, *, metrics: bool = True, details: bool = True) -> APIRouter:
     """Live: the process answers. Ready: what it cannot do without is there. Health: the whole report, always 200.
 
     They differ on purpose: an outage of a dependency must not restart those who wait for it. `metrics`: whether
-    `/metrics` is here, or elsewhere.
+    `/metrics` is here, or elsewhere; `details`: whether the single checks are told.
     """
+
+    def shown(report: HealthReport) -> dict[str, Any]:
+        return (report if details else replace(report, checks={})).to_dict()
+
     router = APIRouter(tags=["operations"])
 
     @router.get("/health/live", summary="Is the process alive?", responses={200: {"model": AliveView}})
@@ -67,11 +72,11 @@ def probes(platform: Platform, *, metrics: bool = True) -> APIRouter:
         if platform.drain.begun:
             return JSONResponse(_ending(platform), 503)
         report = await platform.health.run()
-        return JSONResponse(report.to_dict(), 503 if report.status is Status.DOWN else 200)
+        return JSONResponse(shown(report), 503 if report.status is Status.DOWN else 200)
 
     @router.get("/health", summary="How is it?", responses={200: {"model": HealthView}})
     async def health() -> JSONResponse:
-        return JSONResponse((await platform.health.run()).to_dict())
+        return JSONResponse(shown(await platform.health.run()))
 
     if metrics:
 

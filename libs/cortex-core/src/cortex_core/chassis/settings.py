@@ -258,6 +258,11 @@ class Config(GuardSettings):
         field = type(self).model_fields[name]
         return is_marked(field, "development") and getattr(self, name) == field.default
 
+    @property
+    def shows_details(self) -> bool:
+        """Whether `/health` and `/health/ready` tell what the service stands on, and what ails it."""
+        return True
+
 
 def is_url(place: str) -> bool:
     return place.lower().startswith(("http://", "https://"))

@@ -25,7 +25,7 @@ from cortex_gateway.domain import Headers, index, response_headers
 from cortex_gateway.domain.provenance import Source
 from cortex_gateway.ports import Closed, Socket
 from cortex_gateway.routes import PREFIX, SOCKETS, MethodNotAllowed, Route
-from cortex_gateway.usecases import Incoming, UseCases
+from cortex_gateway.usecases import Incoming, UseCases, told_to_anybody
 
 router = APIRouter()
 
@@ -228,7 +228,9 @@ async def entrance(request: Request) -> JSONResponse:
 async def health(request: Request) -> JSONResponse:
     """The six. In place of the chassis' own, which knows of one."""
     use: UseCases = use_cases(request)
-    return JSONResponse((await use.report_health()).to_dict())
+    report = await use.report_health()
+    details = request.app.state.platform.settings.shows_details
+    return JSONResponse((report if details else told_to_anybody(report)).to_dict())
 
 
 async def openapi(request: Request) -> JSONResponse:
