@@ -20,8 +20,10 @@ def route(path: str, method: str = "GET") -> Route:
     return next(each for each in ROUTES if each.path == path and method in each.methods)
 
 
-def described(path: str, operation: dict[str, Any] = PLAIN, *, anonymous: bool = False) -> dict[str, Any]:
-    return forwarded_operation(route(path), operation, anonymous=anonymous)
+def described(
+    path: str, operation: dict[str, Any] = PLAIN, method: str = "get", *, anonymous: bool = False
+) -> dict[str, Any]:
+    return forwarded_operation(route(path, method.upper()), operation, method, anonymous=anonymous)
 
 
 def test_the_guards_are_those_of_the_server() -> None:
@@ -39,6 +41,15 @@ def test_what_needs_a_scope_says_which_and_how_it_is_refused() -> None:
     assert told["security"] == [{"bearer": ["orders:read"]}, {"apiKey": ["orders:read"]}]
     assert "`auth.insufficient-scope`" in told["responses"]["403"]["description"]
     assert "WWW-Authenticate" in told["responses"]["401"]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("method", "anonymous", "told"), [("post", True, True), ("post", False, False), ("get", True, False)]
+)
+def test_what_a_foreign_page_is_told_is_said_where_it_can_be(method: str, anonymous: bool, told: bool) -> None:
+    refused = described("/api/orders", method=method, anonymous=anonymous)["responses"]["403"]["description"]
+
+    assert ("`request.foreign-page`" in refused) is told
 
 
 def test_where_anybody_is_served_no_credential_is_one_of_the_ways() -> None:

@@ -19,6 +19,7 @@ from cortex_gateway.ports import Answer, Call, KeptAnswers, Socket, Upstreams
 from cortex_gateway.routes import PREFIX, Retry, Route, RouteTable, Service
 
 _REPORT_HOLDS: Final = 1.0  # seconds that a report on all is good for
+_OF_PAGES: Final = frozenset({b"origin", b"sec-fetch-site"})
 _PROBE_TIMEOUT: Final = 1.0  # seconds: what one service may cost a report on all
 
 
@@ -54,19 +55,21 @@ class Incoming:
 @dataclass(frozen=True, slots=True)
 class Forward:
     """Passes a request to the service its route names, and the answer back. `withheld` are the names of headers of an
-    answer that its client does not see, whatever stands between."""
+    answer that its client does not see, whatever stands between. Of a page that is `allowed` here: see `ForwardSocket`.
+    """
 
     routes: RouteTable
     upstreams: Upstreams
     tokens: InternalTokens | None = None
     withheld: frozenset[bytes] = frozenset()
+    allowed: Callable[[bytes], bool] | None = None
 
     def route(self, method: str, path: str) -> Route:
         """Raises RouteNotFound, MethodNotAllowed."""
         return self.routes.find(method, path)
 
     def __call__(self, request: Incoming, route: Route) -> AbstractAsyncContextManager[Answer]:
-        return self.upstreams.exchange(request.call(route, self.tokens))
+        return self.upstreams.exchange(_vouched_for(request, self.allowed).call(route, self.tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,14 @@ class ForwardSocket:
 
     def __call__(self, request: Incoming, subprotocols: list[str]) -> AbstractAsyncContextManager[Socket]:
         route = self.routes.find(request.method, request.path)
-        if self.allowed is not None:
-            headers = [each for each in request.headers if each[0] != b"origin" or not self.allowed(each[1])]
-            request = replace(request, headers=headers)
-        return self.upstreams.connect(request.call(route, self.tokens), subprotocols)
+        return self.upstreams.connect(_vouched_for(request, self.allowed).call(route, self.tokens), subprotocols)
+
+
+def _vouched_for(request: Incoming, allowed: Callable[[bytes], bool] | None) -> Incoming:
+    """Without what a browser says of its page, where that is allowed."""
+    if allowed is None or not any(name == b"origin" and allowed(value) for name, value in request.headers):
+        return request
+    return replace(request, headers=[each for each in request.headers if each[0] not in _OF_PAGES])
 
 
 @dataclass(slots=True)
@@ -133,13 +140,6 @@ class ReportHealth:
         return replace(own, status=worst, checks=checks)
 
 
-class NotAHealthReport(CortexError):
-    """What a service said of its health cannot be understood."""
-
-    code = "upstream.bad-health-report"
-
-
-def _asking(upstreams: Upstreams, service: Service) -> Callable[[], Any]:
 def told_to_anybody(report: HealthReport) -> HealthReport:
     """The state of each of the six and what it took to say so, and neither what they stand on nor what ails them."""
     six = ("gateway", *Service)
@@ -147,6 +147,13 @@ def told_to_anybody(report: HealthReport) -> HealthReport:
     return replace(report, checks=checks)
 
 
+class NotAHealthReport(CortexError):
+    """What a service said of its health cannot be understood."""
+
+    code = "upstream.bad-health-report"
+
+
+def _asking(upstreams: Upstreams, service: Service) -> Callable[[], Any]:
     async def ask() -> Mapping[str, Any]:
         report = await upstreams.fetch(service, "/health", _PROBE_TIMEOUT)
         try:

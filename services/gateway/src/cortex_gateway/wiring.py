@@ -73,7 +73,7 @@ async def running(
     async with upstreams.opened(), _metrics_elsewhere(platform, settings, report_health):
         reporter.show(upstreams.pool.services)
         use = UseCases(
-            forward=Forward(_TABLE, upstreams, tokens, kept.withheld),
+            forward=Forward(_TABLE, upstreams, tokens, kept.withheld, _allowed(settings)),
             forward_socket=ForwardSocket(_SOCKETS, upstreams, tokens, _allowed(settings)),
             report_health=report_health,
             describe_api=DescribeApi(
@@ -143,6 +143,8 @@ def make_edge(platform: Platform, settings: Settings, kept: KeptAnswers) -> Edge
         cache_changes=kept.changes_of,
         outermost=_outermost(settings, kept),
         source=by_client(client_address(settings)),
+        allows_page=_allowed(settings),
+        pages_setting=settings.variable("cors_origins"),
         clock=platform.clock,
     )
     kept.on_purged = edge.cache_reporter.on_purged

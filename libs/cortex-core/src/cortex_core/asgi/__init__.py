@@ -66,6 +66,10 @@ from cortex_core.asgi.limit_keys import (
     by_user,
     user_key,
 )
+from cortex_core.asgi.own_pages import (
+    ForeignPage,
+    OwnPages,
+)
 from cortex_core.asgi.problems import (
     Answer,
     Answered,
@@ -101,6 +105,7 @@ __all__ = [
     "CspReports",
     "CspViolation",
     "Decompression",
+    "ForeignPage",
     "HeadFromGet",
     "HeaderPolicy",
     "Hsts",
@@ -109,6 +114,7 @@ __all__ = [
     "KnownTenant",
     "Load",
     "MemoryCacheStore",
+    "OwnPages",
     "Precompressed",
     "Pressure",
     "Problems",

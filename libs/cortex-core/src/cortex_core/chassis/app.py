@@ -21,6 +21,7 @@ from cortex_core.asgi import (
     HeaderPolicy,
     HeadFromGet,
     KnownTenant,
+    OwnPages,
     Problems,
     RequestContext,
     SecurityHeaders,
@@ -117,6 +118,7 @@ def create_app(
             *(front.outermost() if front is not None else []),
             Middleware(Problems, on_error=told_to(platform.logger)),
             *(front.before_tenants() if front is not None else []),
+            *_pages(settings, front),
             Middleware(KnownTenant),
             Middleware(OnTime),
             *([] if required is None else [Middleware(Authorization, required=required)]),
@@ -136,6 +138,15 @@ def create_app(
     app.mount(ASSETS, docs_assets(), name="docs-assets")
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
+
+
+def _pages(settings: Config, front: Edge | None) -> list[Middleware]:
+    """Where a request has to show something, no page can send it for somebody."""
+    if not settings.serves_anonymous:
+        return []
+    if front is None:
+        return [Middleware(OwnPages)]
+    return [Middleware(OwnPages, allows=front.allows_page, setting=front.pages_setting)]
 
 
 def use_cases(connection: HTTPConnection) -> Any:

@@ -46,7 +46,8 @@ class Edge:
 
     `threshold`: bytes from which an answer is compressed. What is immutable is compressed once, and kept in
     `precompressed`. `cache_tags` and `cache_changes` are `HttpCache`'s `tags` and `changes`. `source` finds the address
-    that a request comes from, where proxies stand between (None: the peer's). `pressure`, `precompressed` and the two
+    that a request comes from, where proxies stand between (None: the peer's). `allows_page` knows the other origins
+    whose pages may ask, and `pages_setting` names them (`asgi.OwnPages`). `pressure`, `precompressed` and the two
     reporters are for whoever answers past the application, and is to be counted with it.
     """
 
@@ -64,6 +65,8 @@ class Edge:
         cache_changes: Tags | None = None,
         outermost: Sequence[Middleware] = (),
         source: KeyFunction | None = None,
+        allows_page: Callable[[bytes], bool] | None = None,
+        pages_setting: str = "",
         clock: Clock | None = None,
     ) -> None:
         self.limits = limits
@@ -73,6 +76,7 @@ class Edge:
         self._cache_policy = cache_policy
         self._outermost = list(outermost)
         self.source = source or by_client()
+        self.allows_page, self.pages_setting = allows_page, pages_setting
         self._cache_tags, self._cache_changes = cache_tags, cache_changes
         self._clock = clock or SystemClock()
         self.cache_reporter = CacheReporter(metrics, logger)

@@ -36,7 +36,9 @@ class GuardSettings(FromEnvironment):
     pipeline_limit: int = Field(default=_ALLOWED.pipelined, gt=0, description="Requests waiting on a connection.")
     connection_limit: int = Field(default=_ALLOWED.connections, gt=0, description="Connections of this process.")
     hosts: Annotated[frozenset[str], NoDecode] = Field(
-        default=frozenset(), description="Hosts answered for, by commas, without ports; none named: all."
+        default=frozenset(),
+        description="Hosts answered for, by commas, without ports; none named: all. Where anonymous callers are served:"
+        " these, addresses and names without a dot.",
     )
 
     @field_validator("hosts", mode="before")

@@ -6,6 +6,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
@@ -14,6 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from cortex_core.chassis.guard_settings import GuardSettings
+from cortex_core.chassis.http_protocol.limits import ConnectionLimits
 from cortex_core.chassis.setting_files import is_marked
 from cortex_core.chassis.urls import check_redis_url, check_urls
 from cortex_core.kernel.context import DEFAULT_TENANT
@@ -122,6 +124,12 @@ class Config(GuardSettings):
     log_level: Literal["debug", "info", "warning", "error"] = shared("CORTEX_LOG_LEVEL", "info")
     otlp_endpoint: str | None = shared("OTEL_EXPORTER_OTLP_ENDPOINT", None, pattern=r"^https?://[^\s]+$")
     trace_sample_ratio: float = shared("CORTEX_TRACE_SAMPLE_RATIO", 1.0, ge=0, le=1)
+
+    @property
+    def connection_limits(self) -> ConnectionLimits:
+        """Who need not say who he is may be a page whose name was led here: see `http_protocol/hosts.py`."""
+        setting = self.variable("hosts") if self.serves_anonymous else ""
+        return replace(super().connection_limits, hosts_setting=setting)
 
     @property
     def draining_seconds(self) -> float:
@@ -251,17 +259,17 @@ class Config(GuardSettings):
         return True
 
     @property
+    def shows_details(self) -> bool:
+        """Whether `/health` and `/health/ready` tell what the service stands on, and what ails it."""
+        return True
+
+    @property
     def serves_anonymous(self) -> bool:
         return self.env != "production" if self.anonymous is None else self.anonymous
 
     def _is_development(self, name: str) -> bool:
         field = type(self).model_fields[name]
         return is_marked(field, "development") and getattr(self, name) == field.default
-
-    @property
-    def shows_details(self) -> bool:
-        """Whether `/health` and `/health/ready` tell what the service stands on, and what ails it."""
-        return True
 
 
 def is_url(place: str) -> bool:

@@ -145,7 +145,47 @@ def test_settings_become_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_settings_left_alone_are_the_limits_as_they_are() -> None:
-    assert Tea(env="test").connection_limits == ConnectionLimits()
+    assert Tea(env="test", anonymous=False).connection_limits == ConnectionLimits()
+
+
+def test_while_nobody_has_to_say_who_he_is_the_limits_say_what_names_more_hosts() -> None:
+    assert Tea(env="test").connection_limits == ConnectionLimits(hosts_setting="TEA_HOSTS")
+
+
+NEAR = ConnectionLimits(hosts=frozenset({"hub.example"}), hosts_setting="TEA_HOSTS")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(b"127.0.0.1", b"127.0.0.1:3000", b"[::1]:3000", b"192.168.1.7:3000", b"localhost:3000", b"Order:3001"),
+        *(
+            b"tea.localhost",
+            b"host.docker.internal:3000",
+            b"hub-order.cortex.svc",
+            b"hub-order.cortex.svc.cluster.local",
+        ),
+        *(b"hub.example", b"hub.example:443"),
+    ],
+)
+async def test_names_that_no_public_page_can_have_are_served_without_being_named(host: bytes) -> None:
+    assert (await asked(NEAR, get(b"Host: " + host, host=None))).status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(b"evil.example", b"evil.example:3000", b"127.0.0.1.evil.example", b"localhost.evil.example", b"1.2.3"),
+        *(b"evil.internal.example", b"notlocalhost.example", b"xlocalhost.com", b"a.sub.hub.example", b"127.0.0.1."),
+    ],
+)
+async def test_a_name_that_a_page_can_have_led_here_is_not(host: bytes) -> None:
+    """DNS rebinding: the page's own name points to us, so that its browser takes us for the page's origin."""
+    answer = await asked(NEAR, get(b"Host: " + host, host=None))
+
+    assert answer.status == 421
+    assert b"http.host-not-served" in answer.body
+    assert b"TEA_HOSTS" in answer.body
 
 
 @pytest.mark.parametrize("hosts", ["a:80", "http://a", "a/b", "::1"])

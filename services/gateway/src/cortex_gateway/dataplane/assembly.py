@@ -47,7 +47,12 @@ def make_data_plane(
     """`origins`: CORS is on; `varies`: and answers differ by who asks. See `DataPlane` for the others."""
     settings = platform.settings
     requests = RequestMetrics(settings.service, platform.metrics, platform.logger)
-    strictness = Strictness(tenants=settings.env != "production", origins=origins, credentials=signed is None)
+    strictness = Strictness(
+        tenants=settings.env != "production",
+        origins=origins,
+        credentials=signed is None,
+        pages=settings.serves_anonymous,
+    )
     gate = None if limits is None else Tollgate(cast("Spender", limits.limiter), limits.rules, limits.exempt)
     return DataPlane(
         table=ExpressTable(routes, own_routes(version, platform.clock)),

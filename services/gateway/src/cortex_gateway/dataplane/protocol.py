@@ -255,6 +255,8 @@ def _is_usual(entry: Entry, reading: Reading) -> bool:
     has_body = reading.chunked or reading.length > 0
     if reading.left == 0 or reading.refuses_identity:
         return False
+    if reading.page and not entry.safe:
+        return False
     if entry.route is None:
         return not has_body
     if entry.safe and (has_body or (reading.conditional and entry.route.caching is None)):

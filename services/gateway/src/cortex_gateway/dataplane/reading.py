@@ -20,6 +20,7 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _MILLISECONDS: Final = re.compile(rb"[0-9]{1,9}")
 _TRIES: Final = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+_OF_PAGES: Final = (b"origin", b"sec-fetch-site")
 _CONNECTION: Final = frozenset({b"keep-alive", b"close"})
 
 
@@ -35,11 +36,13 @@ class _Rule(Enum):
 @dataclass(frozen=True, slots=True)
 class Strictness:
     """What makes a request unusual by configuration. `tenants`: a caller may name its tenant; `origins`: CORS is on;
-    `credentials`: they go on to the services, because nothing of ours tells who asks."""
+    `credentials`: they go on to the services, because nothing of ours tells who asks; `pages`: who changes something
+    may be a page, of which the application judges (`asgi.OwnPages`)."""
 
     tenants: bool = True
     origins: bool = False
     credentials: bool = True
+    pages: bool = True
 
     def rules(self) -> dict[bytes, _Rule]:
         rules = dict.fromkeys(HOP_BY_HOP | OURS_TO_SAY, _Rule.DROPPED)
@@ -50,6 +53,8 @@ class Strictness:
         rules |= dict.fromkeys((b"if-none-match", b"if-modified-since", b"range"), _Rule.PASSED)
         if self.tenants:
             rules[b"x-cortex-tenant"] = _Rule.UNUSUAL
+        if self.pages:
+            rules |= dict.fromkeys(_OF_PAGES, _Rule.PASSED)
         if self.origins:
             rules[b"origin"] = _Rule.UNUSUAL
         if not self.credentials:
@@ -59,17 +64,19 @@ class Strictness:
 
 class Reading:
     """`headers` as they came; `passed` are the lines for a service that are the same for all requests with these.
-    `length` is None for a chunked body, `left` the caller's deadline in milliseconds."""
+    `length` is None for a chunked body, `left` the caller's deadline in milliseconds, `page` where a browser has
+    sent it and that matters."""
 
     __slots__ = (
         "accepts", "bare", "budget", "chunked", "conditional", "dues", "expects", "headers", "held", "left", "length",
-        "passed", "plain", "refuses_identity", "request_id",
+        "page", "passed", "plain", "refuses_identity", "request_id",
         "trace",
     )  # fmt: skip
 
     def __init__(self, headers: Headers, said: Mapping[bytes, bytes], passed: bytes) -> None:
         self.headers = headers
         self.passed = passed
+        self.page = b"origin" in said or b"sec-fetch-site" in said
         self.chunked = b"transfer-encoding" in said
         self.length = int(said.get(b"content-length", b"0"))
         self.expects = b"expect" in said

@@ -63,7 +63,7 @@ def _reached(service: str, path: str, item: Document, found: Found, *, anonymous
     operations: Document = {}
     for name, operation in item.items():
         if name in _METHODS and (route := found(name.upper(), path, service)) is not None:
-            operations[name] = forwarded_operation(route, operation, anonymous=anonymous)
+            operations[name] = forwarded_operation(route, operation, name, anonymous=anonymous)
     if not operations:
         return {}
     return {**{name: each for name, each in item.items() if name not in _METHODS}, **operations}

@@ -38,6 +38,7 @@ _AUTHORISED: Final[Mapping[int, tuple[str, ...]]] = {
     429: ("rate-limit.exceeded",),
     503: ("auth.unavailable",),
 }
+_OF_PAGES: Final = {403: ("request.foreign-page",)}
 _FORWARDED: Final = {503: ("upstream.unavailable",), 504: ("upstream.timeout",)}
 _BY_THE_CACHE: Final = {
     416: ("request.range-not-satisfiable",),
@@ -88,7 +89,7 @@ def own_operation(path: str, operation: Document) -> Document:
     return described
 
 
-def forwarded_operation(route: Forwarded, operation: Document, *, anonymous: bool) -> Document:
+def forwarded_operation(route: Forwarded, operation: Document, method: str, *, anonymous: bool) -> Document:
     """One of a service's, as it is reached by `route`. `anonymous`: it serves who says nothing of himself, too."""
     described = deepcopy(operation)
     described["tags"] = [str(route.service)]
@@ -98,6 +99,8 @@ def forwarded_operation(route: Forwarded, operation: Document, *, anonymous: boo
     if route.requires is not None:
         described["security"] = security_of(route.requires, anonymous=anonymous)
         parts.append(_AUTHORISED)
+        if anonymous and method not in {"get", "head"}:
+            parts.append(_OF_PAGES)
     if route.caching is not None:
         _kept(described)
         parts.append(_BY_THE_CACHE)

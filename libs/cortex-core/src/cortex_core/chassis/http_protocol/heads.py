@@ -12,6 +12,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from cortex_core.chassis.http_protocol.hosts import is_near
 from cortex_core.chassis.http_protocol.limits import ConnectionLimits
 from cortex_core.chassis.http_protocol.refusals import Refusal
 
@@ -92,10 +93,22 @@ class Heads:
 
     def _check_host(self, host: bytes) -> None:
         name = host_name(host.rstrip(_BLANKS))
-        if self._limits.hosts and name not in self._limits.hosts:
-            raise Refusal("http.host-not-served", "this host is not served here")
+        if name not in self._limits.hosts:
+            self._check_unnamed(name)
         if len(self._right) < 1000:
             self._right.add(host)
+
+    def _check_unnamed(self, name: str) -> None:
+        limits = self._limits
+        if limits.hosts_setting:
+            if not is_near(name):
+                raise Refusal(
+                    "http.host-not-served",
+                    "this host is not served here: while nobody has to say who he is, a name with a dot is only where"
+                    f" {limits.hosts_setting} names it",
+                )
+        elif limits.hosts:
+            raise Refusal("http.host-not-served", "this host is not served here")
 
 
 class _Told:

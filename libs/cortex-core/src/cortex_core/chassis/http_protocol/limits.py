@@ -6,7 +6,9 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     """Times are in seconds on the loop's clock, sizes in bytes. `hosts`: the only ones answered for, in lower case,
-    without a port; empty: all that are written correctly."""
+    without a port; empty: all that are written correctly. `hosts_setting`: where nobody has to say who he is, the
+    variable that names them; then those are answered for besides that no page of the internet can have (`hosts.py`),
+    and no others."""
 
     head_timeout: float = 10.0
     """For a whole head: from the connection's begin for the first, from its first byte for a later one."""
@@ -36,6 +38,7 @@ class ConnectionLimits:
     """In this process."""
 
     hosts: frozenset[str] = frozenset()
+    hosts_setting: str = ""
 
     @property
     def tick(self) -> float:
