@@ -59,3 +59,18 @@ async def test_the_services_own_304_is_passed_on(start_gateway: Any, recorder: A
         client.get("/api/orders/ord_1", headers={"If-None-Match": '"v2"'}) as reply,
     ):
         assert (reply.status, reply.headers["ETag"]) == (304, '"v2"')
+
+
+@pytest.mark.parametrize(("accepted", "tag"), [("identity", '"v2"'), ("gzip", 'W/"v2"')])
+@pytest.mark.parametrize("status", [200, 304], ids=["kept", "the service's"])
+async def test_a_304_has_the_tag_that_the_200_would_have(
+    start_gateway: Any, recorder: Any, status: int, accepted: str, tag: str
+) -> None:
+    order = recorder(status, b"" if status == 304 else b"[%b]" % (b"1," * 2000 + b"1"), PRIVATE)
+    asked = {"Accept-Encoding": accepted}
+    async with start_gateway(order=order) as client:
+        if status == 200:
+            async with client.get("/api/orders/ord_1", headers=asked) as whole:
+                assert (whole.status, whole.headers["ETag"]) == (200, tag)
+        async with client.get("/api/orders/ord_1", headers={**asked, "If-None-Match": 'W/"v2"'}) as reply:
+            assert (reply.status, reply.headers["ETag"]) == (304, tag)

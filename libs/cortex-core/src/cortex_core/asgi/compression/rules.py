@@ -128,10 +128,11 @@ def weak(etag: bytes) -> bytes:
 
 
 def revalidated(headers: Headers, if_none_match: bytes, *, encodes: bool) -> RawHeaders:
-    """A 304's headers with the ETag that the client knows, without which it must not use the answer (RFC 9111 section
-    4.3.4): the encoded variant's where it holds that, or where it names none (`*`) and the 200 would be encoded."""
-    weakens = encodes and if_none_match.strip() == b"*"
+    """A 304's headers with the ETag that the 200 to the same request would have (RFC 9110, section 15.4.5): of who gets
+    what can be encoded encoded, the encoded variant's where it holds that, or where it names none (`*`). Whoever gets
+    identity is told identity's tag, whatever it holds."""
+    held = if_none_match.strip()
     return [
-        (name, weak(value) if name.lower() == b"etag" and (weakens or weak(value) in if_none_match) else value)
+        (name, weak(value) if encodes and name.lower() == b"etag" and (held == b"*" or weak(value) in held) else value)
         for name, value in headers
     ]
