@@ -44,6 +44,7 @@ def test_what_a_client_says_about_itself_is_replaced_by_what_we_see() -> None:
 
     assert seen == {
         b"via": [b"1.1 cortex-gateway"],
+        b"forwarded": [b"for=192.0.2.7;host=hub.example;proto=http"],
         b"x-forwarded-for": [b"192.0.2.7"],
         b"x-forwarded-host": [b"hub.example"],
         b"x-forwarded-proto": [b"http"],

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-from cortex_gateway.domain.provenance import Provenance
+from cortex_gateway.domain.provenance import Provenance, Source
 
 from .repeated_requests import asking
 from .test_gateway_sockets import EchoService
@@ -28,6 +28,10 @@ def own(client: Any) -> str:
     return f"{client._base_url.host}:{client._base_url.port}"
 
 
+def element(client: Any, scheme: str = "http") -> str:
+    return f'for=127.0.0.1;host="{own(client)}";proto={scheme}'
+
+
 async def seen(client: Any, service: Any, headers: dict[str, str], path: str = "/api/storage/files") -> Any:
     async with client.get(path, headers=headers) as reply:
         assert reply.status == 200
@@ -39,6 +43,20 @@ def test_a_server_need_not_name_the_scheme(said: dict[str, str], scheme: str) ->
     assert Provenance()({"headers": [], **said}) == (None, scheme, b"")
 
 
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [
+        (Source("192.0.2.1", "http", b"hub"), b"for=192.0.2.1;host=hub;proto=http"),
+        (Source("2001:db8::1", "https", b"hub:8443"), b'for="[2001:db8::1]";host="hub:8443";proto=https'),
+        (Source("fe80::1%eth0", "ws", b"[::1]:3000"), b'for="[fe80::1]";host="[::1]:3000";proto=ws'),
+        (Source(None, "http", b""), b"for=unknown;proto=http"),
+        (Source("unix", "http", b'a"b'), b'for=unknown;host="a\\"b";proto=http'),
+    ],
+)
+def test_the_standard_field_says_the_same(source: Source, written: bytes) -> None:
+    assert source.forwarded() == written
+
+
 class TestRequests:
     async def test_behind_a_trusted_proxy_the_service_is_told_who_asks_and_how(
         self, start_gateway: Any, recorder: Any
@@ -47,7 +65,13 @@ class TestRequests:
         async with start_gateway(BEHIND, storage=storage) as client:
             found = await seen(client, storage, {**CLAIMS, "X-Real-IP": "6.6.6.6", "Forwarded": "for=6.6.6.6"})
 
-        assert found == (["203.0.113.9"], ["https"], ["hub.example"], [], [])
+        assert found == (
+            ["203.0.113.9"],
+            ["https"],
+            ["hub.example"],
+            ["for=203.0.113.9;host=hub.example;proto=https"],
+            [],
+        )
 
     @pytest.mark.parametrize("settings", [{}, {"trusted_proxies": "10.0.0.0/8"}])
     async def test_who_is_not_trusted_says_nothing_of_himself(
@@ -57,12 +81,12 @@ class TestRequests:
         async with start_gateway(settings, storage=storage) as client:
             found = await seen(client, storage, {**CLAIMS, "X-Real-IP": "6.6.6.6", "Forwarded": ELEMENTS})
 
-            assert found == (["127.0.0.1"], ["http"], [own(client)], [], [])
+            assert found == (["127.0.0.1"], ["http"], [own(client)], [element(client)], [])
 
     async def test_a_proxy_that_says_nothing_is_who_asks(self, start_gateway: Any, recorder: Any) -> None:
         storage = recorder()
         async with start_gateway(BEHIND, storage=storage) as client:
-            assert await seen(client, storage, {}) == (["127.0.0.1"], ["http"], [own(client)], [], [])
+            assert await seen(client, storage, {}) == (["127.0.0.1"], ["http"], [own(client)], [element(client)], [])
 
     async def test_a_proxy_may_write_the_other_header(self, start_gateway: Any, recorder: Any) -> None:
         storage = recorder()
@@ -71,14 +95,20 @@ class TestRequests:
             claims = {**CLAIMS, "X-Forwarded-For": "6.6.6.6", "X-Forwarded-Host": "evil"}
             found = await seen(client, storage, {**claims, "Forwarded": ELEMENTS})
 
-        assert found == (["203.0.113.9"], ["https"], ["hub.example"], [], [])
+        assert found == (
+            ["203.0.113.9"],
+            ["https"],
+            ["hub.example"],
+            ["for=203.0.113.9;host=hub.example;proto=https"],
+            [],
+        )
 
     async def test_where_tls_is_in_front_the_scheme_is_https(self, start_gateway: Any, recorder: Any) -> None:
         storage = recorder()
         async with start_gateway({"tls_in_front": True}, storage=storage) as client:
             found = await seen(client, storage, {"X-Forwarded-Proto": "http"})
 
-            assert found == (["127.0.0.1"], ["https"], [own(client)], [], [])
+            assert found == (["127.0.0.1"], ["https"], [own(client)], [element(client, "https")], [])
 
     async def test_an_unusual_request_is_told_alike(self, start_gateway: Any, recorder: Any) -> None:
         storage = recorder()
@@ -102,20 +132,20 @@ class TestRequests:
 
 
 class TestSockets:
-    async def told(self, start_gateway: Any, settings: Any) -> tuple[Any, str]:
+    async def told(self, start_gateway: Any, settings: Any) -> tuple[Any, Any]:
         service = EchoService()
         async with (
             start_gateway(settings, notification=service) as client,
             client.ws_connect("/ws", headers={**CLAIMS, "Forwarded": ELEMENTS}),
         ):
-            return told(service.scope["headers"]), own(client)
+            return told(service.scope["headers"]), client
 
     async def test_behind_a_trusted_proxy_the_service_is_told_who_connects_and_how(self, start_gateway: Any) -> None:
         found, _ = await self.told(start_gateway, BEHIND)
 
-        assert found == (["203.0.113.9"], ["wss"], ["hub.example"], [], [])
+        assert found == (["203.0.113.9"], ["wss"], ["hub.example"], ["for=203.0.113.9;host=hub.example;proto=wss"], [])
 
     async def test_who_is_not_trusted_says_nothing_of_himself(self, start_gateway: Any) -> None:
-        found, host = await self.told(start_gateway, {})
+        found, client = await self.told(start_gateway, {})
 
-        assert found == (["127.0.0.1"], ["ws"], [host], [], [])
+        assert found == (["127.0.0.1"], ["ws"], [own(client)], [element(client, "ws")], [])

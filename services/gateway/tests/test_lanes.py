@@ -197,8 +197,9 @@ def _without_stored(*answers: Any) -> None:
 
 
 def _seen(request: Mapping[str, Any]) -> Any:
-    own = {b"host", b"traceparent", b"x-request-id", b"x-request-deadline", b"x-forwarded-host", b"content-length"}
-    headers = sorted(pair for pair in request["headers"] if pair[0] not in own | {b"transfer-encoding"})
+    own = {b"host", b"traceparent", b"x-request-id", b"x-request-deadline", b"x-forwarded-host", b"forwarded"}
+    own |= {b"content-length", b"transfer-encoding"}
+    headers = sorted(pair for pair in request["headers"] if pair[0] not in own)
     names = sorted({name for name, _ in request["headers"]} - {b"content-length", b"transfer-encoding"})
     return request["method"], request["raw_path"], request["query_string"], request["body"], headers, names
 

@@ -119,7 +119,7 @@ class Reader:
         if not _is_plain(said):
             return None
         source = self._provenance({"headers": headers, "client": client, "scheme": scheme})
-        parts += (b"via: 1.1 cortex-gateway\r\nx-forwarded-host: ", source.host)
+        parts += (b"via: 1.1 cortex-gateway\r\nforwarded: ", source.forwarded(), b"\r\nx-forwarded-host: ", source.host)
         parts += (b"\r\nx-forwarded-proto: ", source.scheme.encode())
         if source.client is not None:
             parts += (b"\r\nx-forwarded-for: ", source.client.encode())

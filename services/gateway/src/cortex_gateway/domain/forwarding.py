@@ -71,6 +71,7 @@ def request_headers(
     ]
     ours = [
         (b"via", b"1.1 cortex-gateway"),
+        (b"forwarded", source.forwarded()),
         (b"x-forwarded-host", source.host),
         (b"x-forwarded-proto", source.scheme.encode()),
     ]

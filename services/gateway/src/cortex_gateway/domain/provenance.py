@@ -3,6 +3,7 @@
 Owns no trust: `asgi/client_address.py` says whose word counts, and the limits count by the same object.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -11,6 +12,9 @@ from cortex_core.asgi.types import Scope
 
 _SECURE: Final = frozenset({"https", "wss"})
 _SOCKET: Final = frozenset({"ws", "wss"})
+_IPV4: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", re.ASCII)
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2: a port needs quotes
+_QUOTABLE: Final = re.compile(rb'(["\\])')
 
 
 class Source(NamedTuple):
@@ -20,6 +24,13 @@ class Source(NamedTuple):
     client: str | None
     scheme: str
     host: bytes
+
+    def forwarded(self) -> bytes:
+        """The one element that a service reads in `Forwarded` (RFC 7239): what the three `X-Forwarded-*` say."""
+        parts = [b"for=" + _node(self.client)]
+        if self.host:
+            parts.append(b"host=" + _value(self.host))
+        return b";".join([*parts, b"proto=" + self.scheme.encode()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +49,14 @@ class Provenance:
         if origin.host is not None:
             return Source(origin.address, told, origin.host.encode("ascii"))
         return Source(origin.address, told, next((value for name, value in scope["headers"] if name == b"host"), b""))
+
+
+def _node(client: str | None) -> bytes:
+    """Section 6: IPv6 in brackets, and so in quotes; `unknown` for what is no address (a socket of this machine)."""
+    if client is not None and ":" in client:
+        return b'"[%b]"' % client.partition("%")[0].encode()  # a zone means nothing elsewhere
+    return client.encode() if client is not None and _IPV4.fullmatch(client) else b"unknown"
+
+
+def _value(text: bytes) -> bytes:
+    return text if _TOKEN.fullmatch(text) else b'"%b"' % _QUOTABLE.sub(rb"\\\1", text)
