@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cortex_core.asgi.problems import STATUS, Answer, Answered, Problems, problem
+from cortex_core.asgi.problems import STATUS, Answer, Answered, Problems, phrase_of, problem
 from cortex_core.kernel import CortexError, Kind, TraceContext, use_context
 from cortex_core.testing.exchange import Exchange, exchange
 
@@ -80,6 +80,18 @@ class TestProblem:
         answer = problem(Answered(418, "teapot.short", "short and stout"), "/")
 
         assert (answer.status, sent(answer)["title"], sent(answer)["code"]) == (418, "I'm a Teapot", "teapot.short")
+
+    @pytest.mark.parametrize(
+        ("status", "title"),
+        [
+            (413, "Content Too Large"),
+            (414, "URI Too Long"),
+            (416, "Range Not Satisfiable"),
+            (422, "Unprocessable Content"),
+        ],
+    )
+    def test_titles_are_the_names_that_rfc_9110_has(self, status: int, title: str) -> None:
+        assert sent(problem(Answered(status, "odd", "odd"), "/"))["title"] == phrase_of(status) == title
 
     def test_a_status_that_no_rfc_knows_has_a_title_too(self) -> None:
         assert sent(problem(Answered(599, "odd", "odd"), "/"))["title"] == "Error"

@@ -114,13 +114,24 @@ class TestWhatIsSent:
         }
 
     @pytest.mark.parametrize("kind", ["websocket", "lifespan"])
-    async def test_other_protocols_pass_through(self, kind: str) -> None:
+    async def test_what_is_no_answer_passes_through(self, kind: str) -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "websocket.accept", "headers": []})
 
-        answer = await exchange(SecurityHeaders(app, policy=PAGE), type=kind)
+        answer = await exchange(SecurityHeaders(app), type=kind)
 
-        assert (answer.messages, NONCE in answer.scope) == ([{"type": "websocket.accept", "headers": []}], False)
+        assert answer.messages == [{"type": "websocket.accept", "headers": []}]
+
+    @pytest.mark.parametrize(("scheme", "hsts"), [("ws", []), ("wss", [HSTS])])
+    async def test_a_refused_websocket_is_answered_like_any_request(self, scheme: str, hsts: list[str]) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+
+        answer = await exchange(SecurityHeaders(app), type="websocket", scheme=scheme)
+
+        sent = {name.decode(): value.decode() for name, value in answer.messages[0]["headers"]}
+        assert [sent.pop(name) for name in ("strict-transport-security",) if name in sent] == hsts
+        assert sent == DATA
 
 
 class TestHsts:

@@ -44,6 +44,12 @@ STATUS: Final[dict[Kind, int]] = {
     Kind.TIMEOUT: 504,
 }
 
+_RENAMED: Final = {  # since RFC 9110; Python's own have these names from 3.13 on
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 _RESERVED: Final = frozenset({"type", "title", "status", "detail", "instance", "code", "traceId"})
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, section 5.6.2
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # section 5.5: a line's end in here would begin a header
@@ -86,7 +92,7 @@ def problem(error: CortexError, path: str, headers: Mapping[str, str] | None = N
     trace = current().trace
     members = {
         "type": f"urn:cortex:problem:{error.code}",
-        "title": _title(status),
+        "title": phrase_of(status) or "Error",  # a framework's error may have any number
         "status": status,
         "detail": error.message,
         "instance": path,
@@ -171,11 +177,12 @@ async def send_answer(answer: Answer, scope: Scope, send: Send) -> None:
     await send({"type": f"{prefix}http.response.body", "body": answer.body, "more_body": False})
 
 
-def _title(status: int) -> str:
+def phrase_of(status: int) -> str:
+    """What RFC 9110 calls it; empty for a number that has no name."""
     try:
-        return HTTPStatus(status).phrase
-    except ValueError:  # a framework's error may have any number
-        return "Error"
+        return _RENAMED.get(status) or HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def _seconds(retry_after: float | None) -> bytes:

@@ -22,6 +22,9 @@ _Fields = list[tuple[bytes, bytes]]
 REVEALING: Final = frozenset({b"server", b"x-powered-by", b"x-aspnet-version", b"x-aspnetmvc-version"})
 """They tell an attacker what to look up, and nobody else anything."""
 
+_ANSWERS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
+_SECURE: Final = frozenset({"https", "wss"})
+
 
 def fixed_fields(policy: HeaderPolicy, *, secure: bool) -> list[tuple[bytes, bytes]]:
     """What every answer under `policy` says, for whoever answers without this middleware. Raises ValueError for one
@@ -35,10 +38,11 @@ def fixed_fields(policy: HeaderPolicy, *, secure: bool) -> list[tuple[bytes, byt
 class SecurityHeaders:
     """`policy` holds everywhere but under the path prefixes of `routes` (whole segments, the longest decides).
 
-    HSTS goes out where the scope's scheme is `https`, or everywhere with `tls_in_front=True`: somebody before us takes
-    TLS off and we do not see it. `override=True`: our headers replace the application's of the same name, for an
-    application that is not trusted to set them. `REVEALING` headers of the application are removed either way (the
-    server's own `Server` is the server's to turn off: `server_header=False`).
+    A WebSocket's refusal is an answer like any other. HSTS goes out where the scope's scheme is `https` or `wss`, or
+    everywhere with `tls_in_front=True`: somebody before us takes TLS off and we do not see it. `override=True`: our
+    headers replace the application's of the same name, for an application that is not trusted to set them. `REVEALING`
+    headers of the application are removed either way (the server's own `Server` is the server's to turn off:
+    `server_header=False`).
 
     A page that carries a nonce must not be stored: send it with `Cache-Control: no-store`.
     """
@@ -60,18 +64,18 @@ class SecurityHeaders:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
 
         prepared = self._prepared.of(scope["path"])
-        ours = prepared.secure if self.tls_in_front or scope.get("scheme") == "https" else prepared.plain
+        ours = prepared.secure if self.tls_in_front or scope.get("scheme") in _SECURE else prepared.plain
         if prepared.nonced:
             scope[NONCE] = nonce = new_nonce()
             raw = nonce.encode()
             ours = [*ours, *[(name, raw.join(parts)) for name, parts in prepared.nonced]]
 
         def sending(message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
-            if message["type"] == "http.response.start":
+            if message["type"] in _ANSWERS:
                 message = {**message, "headers": self._merged(message.get("headers") or (), prepared.names, ours)}
             return send(message)
 

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from cortex_core.asgi.problems import phrase_of
 from cortex_core.chassis.problems import MEDIA_TYPE, STATUS, Problem
 from cortex_core.kernel.errors import CortexError
 
@@ -54,7 +54,7 @@ def both(one: Responses, other: Responses) -> Responses:
 
 def _response(status: int, codes: Iterable[str]) -> dict[str, Any]:
     listed = ", ".join(f"`{code}`" for code in dict.fromkeys(codes))
-    return {"description": f"{HTTPStatus(status).phrase}: {listed}", "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+    return {"description": f"{phrase_of(status)}: {listed}", "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
 
 
 def document(app: FastAPI) -> dict[str, Any]:

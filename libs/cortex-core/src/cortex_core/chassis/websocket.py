@@ -6,7 +6,7 @@ likes, also after the application has let go of it and after a ping it did not a
 """
 
 import asyncio
-from email.utils import formatdate
+import logging
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,10 +16,20 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from cortex_core.asgi.problems import problem
-from cortex_core.chassis.http_protocol.refusals import CODES, FIELDS, Refusal, path_of
+from cortex_core.asgi.problems import phrase_of, problem
+from cortex_core.chassis.http_protocol.refusals import (
+    BAD_FRAMES,
+    CODES,
+    FIELDS,
+    OnRefusal,
+    Refusal,
+    RefusalDetails,
+    path_of,
+)
 from cortex_core.kernel import CortexError
 from cortex_core.kernel.ids import new_id
+
+_log = logging.getLogger(__name__)
 
 LINGER: Final = 5.0
 """Seconds for a client to take what was sent before the end, and the close frame."""
@@ -29,6 +39,7 @@ HANDSHAKE: Final = 10.0
 
 GOING_AWAY: Final = 1001
 
+_NOT_TEXT: Final = 1007  # RFC 6455, section 7.4.1
 _VERSION: Final = "13"
 _REFUSED: Final = {403: "http.upgrade-refused", 503: "http.upgrade-timeout"}
 _SHOWN: Final = 200
@@ -38,8 +49,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A close frame does not wait behind what is not taken; a socket is cut LINGER seconds after its end; a server that
     ends says 1001 (RFC 6455, section 7.4.1), where uvicorn's says 1012; and a handshake is refused by a problem."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, on_refused: OnRefusal | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._on_refused = on_refused
         self.close_timeout = LINGER
         self.conn.reject = self._refusal  # type: ignore[method-assign]  # whoever refuses asks it for the answer
         self._cut: asyncio.TimerHandle | None = None
@@ -62,12 +74,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
             error = Refusal(_REFUSED.get(int(status), "http.bad-upgrade"), text.partition("\n")[0][:_SHOWN])
         code, fields, body = problem(error, path_of(self.request.path.encode("ascii", "replace")))
-        headers = Headers({"Date": formatdate(usegmt=True)})
+        headers = Headers()  # the server's own have the date
         for name, value in (*self.default_headers, *fields, (b"x-request-id", new_id("req").encode()), *FIELDS):
             headers[name.decode("latin-1")] = value.decode("latin-1")
         if code == CODES["http.bad-upgrade"]:
             headers["Sec-WebSocket-Version"] = _VERSION
-        return Response(code, HTTPStatus(code).phrase, headers, body)
+        return Response(code, phrase_of(code), headers, body)
 
     def _handshake_is_late(self) -> None:
         if self.handshake_complete or self.initial_response is not None or self.transport.is_closing():
@@ -96,6 +108,28 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
         return answered
 
+    def send_receive_event_to_app(self) -> None:
+        """A text that is none is its client's fault: uvicorn would log a traceback, for whoever likes to see alerts."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            self.frames = [b"".join(self.frames)]
+            if not _is_text(self.frames[0]):
+                self.frames = []
+                self.conn.send_close(_NOT_TEXT, "a text is UTF-8")
+                return self.handle_parser_exception()
+        return super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        """The client broke the protocol, or the bound of a message, and was told so."""
+        super().handle_parser_exception()
+        closed = self.conn.close_sent
+        if self._on_refused is None or closed is None:
+            return
+        client = self.client[0] if self.client else ""
+        try:
+            self._on_refused(RefusalDetails(BAD_FRAMES, 0, f"{closed.code}: {closed.reason}"[:_SHOWN], client, ""))
+        except Exception:  # noqa: BLE001 - a listener's mistake must not keep a connection open
+            _log.exception("a refusal hook failed")
+
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self._cut_later()
@@ -121,3 +155,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _cut_later(self) -> None:
         if self._cut is None and not self.disconnected:
             self._cut = self.loop.call_later(LINGER, self.transport.abort)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

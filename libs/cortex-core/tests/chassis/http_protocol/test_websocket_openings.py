@@ -86,6 +86,19 @@ async def test_a_handshake_that_is_none_is_a_problem(fields: tuple[bytes, ...], 
     assert answer.headers["sec-websocket-version"] == "13"
 
 
+async def test_it_says_once_when_that_was() -> None:
+    async with serving(Recorder()) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server._base_url.port)  # type: ignore[union-attr]
+        writer.write(get(*UPGRADE[:2], b"Sec-WebSocket-Version: 12", UPGRADE[3]))
+        async with asyncio.timeout(30):
+            head = (await reader.read()).partition(b"\r\n\r\n")[0].lower()
+        writer.close()
+
+    names = [line.partition(b":")[0] for line in head.split(b"\r\n")[1:]]
+    assert sorted(names) == sorted(set(names))
+    assert b"date" in names
+
+
 async def test_an_application_that_breaks_in_a_handshake_says_no_more_than_that() -> None:
     async def breaking(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":

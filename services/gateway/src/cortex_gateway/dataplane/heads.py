@@ -6,10 +6,10 @@ Refuses to parse: what a service says is looked for, and cut out where it must n
 import re
 from email.utils import formatdate
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Final
 
 from cortex_core.asgi import HeaderPolicy
+from cortex_core.asgi.problems import phrase_of
 from cortex_core.asgi.security_headers import REVEALING, fixed_fields
 from cortex_gateway.domain.forwarding import ANSWERED_BY_US
 from cortex_gateway.ports import Head
@@ -25,15 +25,9 @@ _LONGEST_DRESSED: Final = 4096  # bytes
 _Around = tuple[bytes, bytes]  # what stands before the length, and behind it
 
 
-def _status_line(status: int) -> bytes:
-    try:
-        phrase = HTTPStatus(status).phrase.encode()
-    except ValueError:
-        phrase = b""
-    return b"HTTP/1.1 %d %b\r\n" % (status, phrase)
-
-
-STATUS_LINES: Final = {status: _status_line(status) for status in range(100, 600)}
+STATUS_LINES: Final = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, phrase_of(status).encode()) for status in range(100, 600)
+}
 
 
 @lru_cache(maxsize=256)

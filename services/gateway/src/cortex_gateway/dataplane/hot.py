@@ -8,7 +8,6 @@ client's own directives, answers that vary): None, and the application answers.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from typing import Final
 
 from cortex_core.asgi.conditional import not_modified
@@ -21,6 +20,7 @@ from cortex_core.asgi.http_cache.reuse import Use, judge
 from cortex_core.asgi.http_cache.serving import not_modified_headers
 from cortex_core.kernel import Clock
 from cortex_gateway.dataplane.encoding import Encoded, Encoder, lines_of
+from cortex_gateway.dataplane.heads import STATUS_LINES
 from cortex_gateway.ports import Head
 from cortex_gateway.routes import Route
 
@@ -202,7 +202,7 @@ class _Piece:
 
     def __init__(self, status: int, fields: bytes, body: bytes, size: int) -> None:
         self.status = status
-        self.head = b"HTTP/1.1 %d %b\r\n%b" % (status, _phrase(status), fields)
+        self.head = STATUS_LINES[status] + fields
         self.body = body
         self.size = size + len(self.head)
 
@@ -270,10 +270,3 @@ class _Entry:
             encoding.sized(len(coded))
         encoding.close()
         return _Piece(status, dress(encoding.fields), coded, len(coded))
-
-
-def _phrase(status: int) -> bytes:
-    try:
-        return HTTPStatus(status).phrase.encode()
-    except ValueError:
-        return b""

@@ -5,8 +5,9 @@ Owns the gateway's own part, by status and code. What the service itself answers
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from http import HTTPStatus
 from typing import Any, Final, Protocol
+
+from cortex_core.asgi.problems import phrase_of
 
 Document = dict[str, Any]
 
@@ -169,7 +170,7 @@ def _answered(operation: Document, parts: Iterable[Mapping[int, tuple[str, ...]]
 
 def _told(responses: Document, status: int, codes: list[str]) -> None:
     """The service's own word on a status comes first; a body of another kind than problems stays possible."""
-    known = responses.setdefault(str(status), {"description": HTTPStatus(status).phrase})
+    known = responses.setdefault(str(status), {"description": phrase_of(status)})
     said = known.get("description", "")
     new = [f"`{code}`" for code in dict.fromkeys(codes) if f"`{code}`" not in said]
     if new:

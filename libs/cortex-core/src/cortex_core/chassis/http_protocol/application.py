@@ -9,12 +9,16 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from cortex_core.asgi.problems import phrase_of
 from cortex_core.chassis.http_protocol.heads import BARE, Framing
 from cortex_core.chassis.http_protocol.http_10 import OldCycle
 from cortex_core.chassis.http_protocol.limits import ConnectionLimits
 from cortex_core.chassis.http_protocol.refusals import Refusal
+
+# What uvicorn writes before an application's headers: the names that problems have, too.
+STATUS_LINE.update({status: b"HTTP/1.1 %d %b\r\n" % (status, phrase_of(status).encode()) for status in STATUS_LINE})
 
 
 class ToApplication(HttpToolsProtocol):

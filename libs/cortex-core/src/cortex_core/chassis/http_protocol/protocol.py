@@ -6,6 +6,7 @@ answered in its turn, after the answers to what came before, and nothing that ca
 """
 
 import asyncio
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import httptools
@@ -219,6 +220,8 @@ class HttpProtocol(Ending):
         self.watch.stop()
         self.watch.phase = OVER
         self.scope["method"] = "GET"
+        kind: Any = self.ws_protocol_class
+        self.ws_protocol_class = partial(kind, on_refused=self.on_refused)  # type: ignore[assignment]  # it is called
         self.handle_websocket_upgrade()
         return None
 

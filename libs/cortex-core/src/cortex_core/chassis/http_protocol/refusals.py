@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from cortex_core.asgi.problems import STATUS, Answered, problem
+from cortex_core.asgi.problems import STATUS, Answered, phrase_of, problem
 from cortex_core.kernel.errors import CortexError
 from cortex_core.kernel.ids import new_id
 
@@ -36,8 +36,9 @@ CODES: Final[dict[str, int]] = {
 SILENT: Final = "http.silent"
 STALLED: Final = "http.answer-not-read"
 LEFT_OVER: Final = "http.body-not-wanted"
-CUT: Final = (SILENT, STALLED, LEFT_OVER)
-"""Reasons for which a connection just ends: nothing was asked, or nothing more can be said."""
+BAD_FRAMES: Final = "http.bad-frames"
+CUT: Final = (SILENT, STALLED, LEFT_OVER, BAD_FRAMES)
+"""Reasons for which a connection just ends: nothing was asked, or nothing more can be said. A WebSocket has a code."""
 
 _SHOWN: Final = 256
 
@@ -82,7 +83,7 @@ def answer_to(
     believed. `head_only`: to a HEAD."""
     request_id = new_id("req")
     status, fields, body = problem(error, path)
-    parts = [b"HTTP/1.1 %d %s\r\n" % (status, _phrase(status))]
+    parts = [b"HTTP/1.1 %d %s\r\n" % (status, phrase_of(status).encode())]
     parts += [b"%s: %s\r\n" % field for field in (*defaults, *fields, (b"x-request-id", request_id.encode()), *FIELDS)]
     parts.append(b"\r\n")
     return b"".join(parts if head_only else [*parts, body]), request_id
@@ -95,22 +96,3 @@ def status_of(error: CortexError) -> int:
 def path_of(target: bytes | None) -> str:
     """For the problem's `instance`: what was asked for, as far as it came."""
     return (target or b"").partition(b"?")[0].decode("ascii", "replace")[:_SHOWN]
-
-
-def _phrase(status: int) -> bytes:
-    return _PHRASES.get(status, b"")
-
-
-_PHRASES: Final = {
-    400: b"Bad Request",
-    408: b"Request Timeout",
-    414: b"URI Too Long",
-    417: b"Expectation Failed",
-    421: b"Misdirected Request",
-    429: b"Too Many Requests",
-    431: b"Request Header Fields Too Large",
-    500: b"Internal Server Error",
-    501: b"Not Implemented",
-    503: b"Service Unavailable",
-    505: b"HTTP Version Not Supported",
-}
