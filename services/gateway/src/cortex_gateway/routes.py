@@ -107,6 +107,26 @@ ROUTES: Final = (
     ),
 )
 
+
+@dataclass(frozen=True, slots=True)
+class OwnRoute:
+    """A path that the gateway serves itself, for who has `requires`, and forwards to nobody. `body_limit`: bytes."""
+
+    methods: tuple[str, ...]
+    path: str
+    requires: str
+    body_limit: int = 16 << 10
+    service: str = "none"
+    retry: Retry = Retry.NEVER
+    caching: None = None
+
+
+KEYS: Final = (
+    OwnRoute(("GET", "HEAD", "POST"), f"{PREFIX}/keys", "keys:admin"),
+    OwnRoute(("DELETE", "GET", "HEAD"), f"{PREFIX}/keys/{{keyId}}", "keys:admin"),
+    OwnRoute(("POST",), f"{PREFIX}/keys/{{keyId}}/rotate", "keys:admin"),
+)
+
 SOCKETS: Final = (Route(("GET",), "/ws", Service.NOTIFICATION, "notifications:read"),)
 
 
@@ -186,6 +206,11 @@ def route_of(scope: Scope, table: RouteTable, sockets: RouteTable) -> Route | No
         return None
 
 
+def own_route_of(method: str, path: str) -> OwnRoute | None:
+    """None: it is not served by the gateway itself, or open to anybody."""
+    return next((own for own, pattern in _OWN if method in own.methods and pattern.fullmatch(path)), None)
+
+
 def counted_by(table: RouteTable, sockets: RouteTable) -> Callable[[Scope], bool] | None:
     """Whether a request counts against its caller's limit; None: all do, and nobody needs to look a route up."""
     every = [route for _, by_method in (*table, *sockets) for route in by_method.values()]
@@ -213,3 +238,6 @@ def _pattern(template: str) -> re.Pattern[str]:
     """One segment a parameter, and never `.` or `..`: what they would mean is the service's guess, not ours."""
     parts = re.split(r"\{[^}]*\}", template)
     return re.compile(r"((?!\.{1,2}(?:/|$))[^/]+)".join(map(re.escape, parts)), re.DOTALL)
+
+
+_OWN: Final = [(own, _pattern(own.path)) for own in KEYS]

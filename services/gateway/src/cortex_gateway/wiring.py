@@ -157,7 +157,7 @@ def _outermost(settings: Settings, kept: KeptAnswers) -> list[Middleware]:
     if settings.cors_origins:
         found.append(Middleware(Cors, policy=cors_policy(settings.cors_origins)))
     if settings.shows_policy:
-        found.append(Middleware(PolicyHeader, table=_TABLE, cache=kept.policy.name))
+        found.append(Middleware(PolicyHeader, table=_TABLE, sockets=_SOCKETS, cache=kept.policy.name))
     return found
 
 

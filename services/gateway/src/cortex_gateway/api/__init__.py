@@ -152,7 +152,7 @@ for socket_route in SOCKETS:
     async def not_a_handshake(request: Request) -> Response:
         """Someone looks at a WebSocket's address with a browser."""
         error = Answered(426, "request.upgrade-required", "this is a WebSocket: connect with ws://")
-        return respond(error, request.url.path, {"Upgrade": "websocket"})
+        return respond(error, request.url.path, {"Connection": "Upgrade", "Upgrade": "websocket"})
 
 
 async def _relay(client: WebSocket, service: Socket, session: Session) -> None:

@@ -6,6 +6,7 @@ The gateway serves this itself. A secret is in the answer that makes it and nowh
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -40,11 +41,11 @@ from cortex_core.security.api_keys import (
 from cortex_core.security.api_keys.issuing import MAX_GRACE
 from cortex_gateway.api.key_models import CreateKeyBody, IssuedKeyView, KeysView, KeyView, RotateKeyBody
 from cortex_gateway.api.methods import not_served
-from cortex_gateway.routes import PREFIX, MethodNotAllowed
+from cortex_gateway.routes import KEYS, MethodNotAllowed
 from cortex_gateway.usecases import UseCases
 
-PATH: Final = f"{PREFIX}/keys"
-BODY_LIMIT: Final = 16 << 10
+PATH: Final = KEYS[0].path
+BODY_LIMIT: Final = KEYS[0].body_limit
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 _NAMED: Final = Path(alias="keyId", examples=["key_0192f5c0a1b27c3d8e4f5a6b7c8d9e0f"])
@@ -93,7 +94,7 @@ CursorQuery = Annotated[
 ]
 
 _READING: Final = (MalformedJson, DuplicateMember, UnsupportedMediaType)
-_ADMIN: Final = [requires("keys:admin")]
+_ADMIN: Final = [requires(KEYS[0].requires)]
 
 router = APIRouter(prefix=PATH, tags=["keys"], route_class=StrictRoute)
 
@@ -178,7 +179,7 @@ async def rotate_key(
 class NotServed:
     """Behind our routes, before what is forwarded: these paths are ours, whatever the method."""
 
-    def __init__(self, template: str, allow: list[str]) -> None:
+    def __init__(self, template: str, allow: Sequence[str]) -> None:
         self._template = template
         self._allow = allow
 
@@ -188,12 +189,8 @@ class NotServed:
         await not_served(error, scope)(scope, receive, send)
 
 
-for _template, _allow in (
-    (PATH, ["GET", "HEAD", "POST"]),
-    (f"{PATH}/{{keyId}}", ["DELETE", "GET", "HEAD"]),
-    (f"{PATH}/{{keyId}}/rotate", ["POST"]),
-):
-    router.routes.append(StarletteRoute(_template, NotServed(_template, _allow), include_in_schema=False))
+for _own in KEYS:
+    router.routes.append(StarletteRoute(_own.path, NotServed(_own.path, _own.methods), include_in_schema=False))
 
 
 def cursor_of(key_id: str, tenant: str) -> str:

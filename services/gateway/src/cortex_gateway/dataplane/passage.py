@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _HIGH: Final = 64 << 10  # bytes of a body that wait while its limiter is asked
 _ROUNDS: Final = 2  # fetches that were overtaken by an event, or left; then everybody asks by himself
 _MISSING: Final = MISSING.encode()
+_NOT_ASKED: Final = b"none"  # the cache, of who is refused before
 _PRINCIPAL: Final = b"x-cortex-principal: "
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -79,7 +80,7 @@ class Passage(Reply):
             return self._go()
         if decision is not None:
             return self._judged(dues, decision)
-        self.told = self.plane.told(self.entry, self.principal, self.found)
+        self.told = self.plane.told(self.entry, self.principal, _NOT_ASKED)
         task = self.connection.loop.create_task(self._ask(dues), name="express-limit")
         self.connection.tasks.add(task)
         task.add_done_callback(self.connection.tasks.discard)
@@ -103,7 +104,8 @@ class Passage(Reply):
         plane = self.plane
         told = dues.fields(decision, plane.now())
         if plane.shows_policy or plane.everywhere:
-            told = plane.told(self.entry, self.principal, self.found, decision.policy.name) + told
+            found = self.found if decision.allowed else _NOT_ASKED
+            told = plane.told(self.entry, self.principal, found, decision.policy.name) + told
         self.told = told
         if self.plain and decision.allowed and not self.held:
             self.admitted = True

@@ -42,7 +42,9 @@ OURS_TO_SAY: Final = frozenset(
 CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key"})
 """What a client shows to us. Where we tell the services who asks, it is none of their business."""
 
-ANSWERED_BY_US: Final = frozenset({b"date", b"x-request-id"})  # our server and our middleware add them
+ANSWERED_BY_US: Final = frozenset({b"date", b"x-request-id", b"cortex-policy"})
+"""Our server and our middleware add them, or nobody does: in production no policy is told, also none of a service's."""
+
 WITHOUT_BODY: Final = frozenset({204, 304})
 
 # RFC 3986: what may stand in a path or a query as it is. `%` is not among the path's: the path is decoded.

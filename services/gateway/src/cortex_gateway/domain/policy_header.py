@@ -34,7 +34,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z*][A-Za-z0-9:/!#$%&'*+\-.^_`|~]*", re.ASCII)
 def policy_of(route: Decided, method: str, lane: Lane, auth: str, cache: str, rate: str) -> bytes:
     """`auth` is how the caller showed who it is (`jwt`, `api-key`, `anonymous`, `none`); `cache` what became of that:
     `hit`, RFC 9211's reason for asking the service, or `none` where the route has no caching; `rate` the limit that it
-    counted against, or `none`."""
+    counted against, or `none`. `upstream` is whose route it is, also where nobody was asked."""
     members = {
         "route": _string(route.path),
         "lane": lane,
