@@ -27,6 +27,13 @@ def edge() -> Section:
                 8,
             ),
             Panel(
+                "WebSockets",
+                "Open ones, passed on to a service.",
+                "none",
+                [Query(f.GATEWAY_SOCKETS.over("sum", (), us), "open")],
+                width=8,
+            ),
+            Panel(
                 "Lanes",
                 "Who answered: the express lane forwards by itself, the application has all middleware.",
                 "reqps",

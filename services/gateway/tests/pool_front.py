@@ -43,7 +43,7 @@ async def in_front_of(*replicas: Script | str, connections: int = 10) -> AsyncIt
             hooks=reporter,
         )
         await stack.enter_async_context(pool.opened())
-        reporter.show(pool.services)
+        reporter.show(pool.services, lambda: 0)
         yield Front(pool, metrics)
 
 

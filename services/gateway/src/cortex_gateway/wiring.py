@@ -71,7 +71,7 @@ async def running(
     tokens = make_internal_tokens(settings, platform.clock)
     report_health = ReportHealth.of(platform.health, upstreams, platform.clock)
     async with upstreams.opened(), _metrics_elsewhere(platform, settings, report_health):
-        reporter.show(upstreams.pool.services)
+        reporter.show(upstreams.pool.services, lambda: upstreams.open_sockets)
         use = UseCases(
             forward=Forward(_TABLE, upstreams, tokens, kept.withheld, _allowed(settings)),
             forward_socket=ForwardSocket(_SOCKETS, upstreams, tokens, _allowed(settings)),

@@ -1,7 +1,7 @@
 """What the pool tells, as metrics and log lines: connections, requests under way, ejections, reuse races,
 calls given up for time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cortex_core.observability import Logger, MetricsCollector
 from cortex_gateway.adapters.pool.service import ServicePool
@@ -16,6 +16,7 @@ class PoolReporter:
         counter, gauge = metrics.create_counter, metrics.create_gauge
         self._connections = gauge("cortex_upstream_connections", "Connections to a service", ("upstream", "state"))
         self._outstanding = gauge("cortex_upstream_outstanding", "Requests under way to a service", ("upstream",))
+        self._sockets = gauge("cortex_gateway_websockets_open", "WebSockets that are passed on to a service")
         self._ejections = counter("cortex_upstream_ejections_total", "Replicas that were left out", ("upstream",))
         self._races = counter(
             "cortex_upstream_reuse_races_total", "Kept connections that were closed when they were used", ("upstream",)
@@ -24,8 +25,9 @@ class PoolReporter:
             "cortex_timeouts_total", "Calls given up, by whose time was over", ("name", "whose")
         )
 
-    def show(self, services: Mapping[Service, ServicePool]) -> None:
-        """From now on."""
+    def show(self, services: Mapping[Service, ServicePool], sockets: Callable[[], float]) -> None:
+        """From now on. `sockets` says how many WebSockets are open."""
+        self._sockets.follow(sockets)
         for service, pool in services.items():
             self._connections.labels(upstream=service, state="idle").follow(pool.idle)
             self._connections.labels(upstream=service, state="active").follow(pool.active)

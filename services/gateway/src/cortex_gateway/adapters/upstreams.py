@@ -34,7 +34,8 @@ _CARRIERS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", 
 
 class PooledUpstreams:
     """`addresses` are base URLs, several of a service by commas. At most `connections` requests at a time to each
-    service; as many more wait for half a second. `pool` is the express lane's carrier."""
+    service; as many more wait for half a second. `pool` is the express lane's carrier, `open_sockets` how many
+    WebSockets are passed on."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class PooledUpstreams:
         self._clock = clock
         blocks = resilience or Resilience(clock=clock)
         self.pool = ConnectionPool(addresses, resilience=blocks, connections=connections, hooks=hooks)
+        self.open_sockets = 0
         self._sockets: Sockets | None = None
         self._first_socket = asyncio.Lock()
         self._opened_late: AsyncExitStack
@@ -105,7 +107,11 @@ class PooledUpstreams:
             async with sockets.connect(
                 call, [*headers, *outgoing_headers(clock=self._clock).items()], subprotocols
             ) as socket:
-                yield socket
+                self.open_sockets += 1
+                try:
+                    yield socket
+                finally:
+                    self.open_sockets -= 1
 
     async def _open_sockets(self) -> "Sockets":
         async with self._first_socket:
