@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from cortex_gateway.adapters.pool.errors import malformed, unavailable
 from cortex_gateway.adapters.pool.framing import HEAD_LIMIT, LONGEST_KNOWN, Chunks, Malformed, read_head
+from cortex_gateway.adapters.pool.relocation import POINTS, relocated
 from cortex_gateway.ports import Head
 
 if TYPE_CHECKING:
@@ -218,7 +219,10 @@ class Connection(asyncio.Protocol):
             self._left -= end
             if self._left < 0:
                 raise Malformed("its head is too long")
-            head, chunked, lasting = framed = read_head(data, bodiless=exchange.bodiless)
+            framed = read_head(data, bodiless=exchange.bodiless)
+            if POINTS in framed.head.folded:
+                framed = framed._replace(head=relocated(framed.head, self.replica.address.authority))
+            head, chunked, lasting = framed
             if head.status >= 200:
                 break
             self._unknown = None
