@@ -128,6 +128,7 @@ async def test_nothing_is_added_to_what_the_client_asks_for(start_gateway: Any, 
     assert names == {
         "host",
         "via",
+        "forwarded",
         "traceparent",
         "x-cortex-tenant",
         "x-forwarded-for",
