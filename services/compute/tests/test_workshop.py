@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from cortex_compute.adapters.memory import MemoryBudget
 from cortex_compute.adapters.processor import Job
 from cortex_compute.adapters.threads import ThreadWorkshop
 from cortex_compute.domain import (
     Abandoned,
+    Bounds,
     Header,
     ImageFormat,
     Operation,
@@ -48,9 +50,12 @@ class Watched:
     gate: Gate
     waiting: list[int]
     processed: list[ProcessedImage]
+    memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(Bounds(1000, 100)))
 
     def start(self, body: bytes) -> "asyncio.Task[ProcessedImage]":
-        return asyncio.create_task(self.workshop.process(body, HEADER, Operation.GRAYSCALE))
+        return asyncio.create_task(
+            self.workshop.process(body, HEADER, Operation.GRAYSCALE, room=self.memory.room(), work=1)
+        )
 
 
 Open = Callable[[int, int], Watched]

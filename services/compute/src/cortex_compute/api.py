@@ -1,6 +1,7 @@
 """Routes: an image in, an image out."""
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated
@@ -8,12 +9,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from cortex_compute.domain import (
     AnimatedImage,
     EmptyImage,
     ImageFormat,
+    ImageNeedsTooMuch,
     ImageTooLarge,
+    MemoryInUse,
     Operation,
     Overloaded,
     ProcessedImage,
@@ -23,10 +27,12 @@ from cortex_compute.domain import (
     UnsupportedFormat,
     refuse,
 )
+from cortex_compute.ports import Room
 from cortex_compute.usecases import UseCases
 from cortex_core.asgi import RequestTooLarge
 from cortex_core.chassis import ProtectedRoute, problems, requires, use_cases
 
+PIECE = 1 << 16  # bytes of an answer that are sent at once
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for an answer that nobody read
 
 UseCasesDep = Annotated[UseCases, Depends(use_cases)]
@@ -55,12 +61,14 @@ _BINARY = {each.media_type: {"schema": {"type": "string", "format": "binary"}} f
         **problems(
             EmptyImage,
             ImageTooLarge,
+            ImageNeedsTooMuch,
             RequestTooLarge,
             UnsupportedFormat,
             UnreadableImage,
             AnimatedImage,
             UnknownOperation,
             Overloaded,
+            MemoryInUse,
             TooLate,
         ),
     },
@@ -69,11 +77,42 @@ async def process_image(request: Request, operation: OperationName, use: UseCase
     """The body is the file itself. What it is is read from its first bytes; the content type sent is not believed."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise refuse("multipart/form-data")
+    room = use.room()
     try:
-        image = await _while_connected(request, partial(use.process, operation))
+        image = await _while_connected(request, partial(use.process, operation, length=_length(request), room=room))
     except ClientDisconnect:
+        room.release()
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return Response(image.body, media_type=image.format.media_type)
+    except BaseException:
+        room.release()
+        raise
+    return ImageResponse(image, room)
+
+
+class ImageResponse(Response):
+    """The image in pieces, each after the client has taken the one before: its memory is given back when it is sent,
+    and not when it is in the server's buffers."""
+
+    def __init__(self, image: ProcessedImage, room: Room) -> None:
+        super().__init__(media_type=image.format.media_type, headers={"Content-Length": str(len(image.body))})
+        self._image = image
+        self._room = room
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI calls it
+        whole = memoryview(self._image.body)
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for start in range(0, len(whole), PIECE):
+                piece = bytes(whole[start : start + PIECE])
+                await send({"type": "http.response.body", "body": piece, "more_body": start + PIECE < len(whole)})
+        finally:
+            self._room.release()
+
+
+def _length(request: Request) -> int | None:
+    """What the client says its body has: it was believed before, by the server that reads no more than that."""
+    told = request.headers.get("content-length", "")
+    return int(told) if told.isdigit() else None
 
 
 async def _while_connected(
@@ -83,9 +122,11 @@ async def _while_connected(
     body_read = asyncio.Event()
 
     async def read_body() -> bytes:
-        body = await request.body()
+        body = io.BytesIO()  # `request.body()` would have it twice, in pieces and whole, and keep it
+        async for piece in request.stream():
+            body.write(piece)
         body_read.set()
-        return body
+        return body.getvalue()
 
     async def gone() -> None:
         await body_read.wait()  # until then a client that leaves ends the reading

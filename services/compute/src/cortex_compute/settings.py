@@ -9,8 +9,8 @@ from cortex_core.chassis import Config, service_config
 
 
 class Settings(Config):
-    """Bounds of memory: about 16 bytes a pixel for each worker, and twice the body limit for each worker and each place
-    in the queue. `max_pixels` cannot be more than Pillow's own bound."""
+    """What is in memory at once is bounded by `memory_budget`, whatever the others say (docs/deploy/sizing.md).
+    `max_pixels` cannot be more than Pillow's own bound."""
 
     model_config = service_config("COMPUTE_")
     service: ClassVar[str] = "compute"
@@ -21,5 +21,12 @@ class Settings(Config):
         default=40_000_000, gt=0, le=1 << 27, description="Pixels an image may have, by its header."
     )
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, gt=0, description="Images processed at once.")
+    connection_limit: int = Field(default=256, gt=0, description="Connections of this process.")
     queue: int = Field(default=16, ge=0, description="Images that may wait for a worker.")
+    memory_budget: int | None = Field(
+        default=None,
+        gt=0,
+        description="MiB that files, their processing and answers may take together. Unset: what the container's limit,"
+        " or half of the machine, leaves beside the process itself.",
+    )
     announcements: int = Field(default=1_000, gt=0, description="Events kept while the bus is away.")

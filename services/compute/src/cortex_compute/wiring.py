@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from cortex_compute import api
 from cortex_compute.adapters.announcements import BusAnnouncements
 from cortex_compute.adapters.kernels import SelfTest, load_module
+from cortex_compute.adapters.machine import give_back_at_once, memory_limit
+from cortex_compute.adapters.memory import MemoryBudget
 from cortex_compute.adapters.processor import ImageProcessor, Job
 from cortex_compute.adapters.threads import ThreadWorkshop
-from cortex_compute.domain import ProcessedImage
+from cortex_compute.domain import KEPT, MIB, Bounds, ProcessedImage
 from cortex_compute.settings import Settings
 from cortex_compute.usecases import ProcessImage, UseCases
 from cortex_core.chassis import Platform, create_app
@@ -29,6 +31,8 @@ async def running(
     platform: Platform, settings: Settings, *, work: Callable[[Job], ProcessedImage] | None = None
 ) -> AsyncIterator[UseCases]:
     """Opens what the service stands on, closes it in reverse. `work` replaces what a worker does with a job."""
+    give_back_at_once()
+    bounds = bounds_of(settings, memory_limit())
     async with AsyncExitStack() as stack:
         module = await asyncio.to_thread(load_module)
         self_test = SelfTest(module)  # this thread's: it runs on the loop, for the 20 µs it takes
@@ -43,7 +47,10 @@ async def running(
         stack.push_async_callback(announcements.drain, _DRAIN)
         workshop = _workshop(platform.metrics, settings, work or ImageProcessor(module))
         stack.push_async_callback(workshop.aclose)
-        yield UseCases(ProcessImage(workshop, announcements, settings.max_pixels))
+        memory = _memory(platform.metrics, bounds)
+        yield UseCases(
+            ProcessImage(workshop, announcements, settings.max_pixels, settings.body_limit, bounds), memory.room
+        )
 
 
 def build(settings: Settings, *, clock: Clock | None = None, bus: EventBus | None = None, **fakes: Any) -> FastAPI:
@@ -57,6 +64,23 @@ def build(settings: Settings, *, clock: Clock | None = None, bus: EventBus | Non
         bus_required=False,
         description="Images in, images out: PNG, JPEG and WebP through kernels in WebAssembly.",
     )
+
+
+def bounds_of(settings: Settings, limit: int) -> Bounds:
+    """Of each process, where the container may have `limit` bytes. Raises ValueError where nothing fits."""
+    budget = limit // settings.server_workers - KEPT
+    if settings.memory_budget is not None:
+        budget = settings.memory_budget * MIB
+    return Bounds.within(budget, body_limit=settings.body_limit, places=settings.workers + settings.queue)
+
+
+def _memory(metrics: MetricsCollector, bounds: Bounds) -> MemoryBudget:
+    budget = metrics.create_gauge("cortex_hub_image_memory_budget_bytes", "Bytes that images may take in memory")
+    budget.set(bounds.budget)
+    reserved = metrics.create_gauge(
+        "cortex_hub_image_memory_reserved_bytes", "Bytes taken by files, their processing and answers"
+    )
+    return MemoryBudget(bounds, on_reserved=reserved.set)
 
 
 def _workshop(metrics: MetricsCollector, settings: Settings, work: Callable[[Job], ProcessedImage]) -> ThreadWorkshop:

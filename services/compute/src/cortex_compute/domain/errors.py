@@ -50,6 +50,31 @@ class ImageTooLarge(CortexError):
         )
 
 
+class ImageNeedsTooMuch(CortexError):
+    """An image whose processing would take more memory than there is for one, by what the header says."""
+
+    code, kind = "image.too-much-memory", Kind.TOO_LARGE
+
+    def __init__(self, format: str, width: int, height: int, needed: int, available: int) -> None:  # noqa: A002
+        super().__init__(
+            f"a {format} of {width} by {height} pixels needs {needed} bytes of memory; there are {available}",
+            format=format,
+            width=width,
+            height=height,
+            needed=needed,
+            available=available,
+        )
+
+
+class MemoryInUse(CortexError):
+    """The memory for files is taken by other requests' files and answers."""
+
+    code, kind = "compute.memory-in-use", Kind.UNAVAILABLE
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"there is no memory for a file of {size} bytes now", size=size, retry_after=1)
+
+
 class Overloaded(CortexError):
     """All workers are busy and the queue is full."""
 

@@ -38,18 +38,20 @@ def header(body: bytes) -> Header:
 
 def contents(body: bytes) -> Contents:
     """Raises UnreadableImage. A second picture behind the first (a preview, a gain map) is left out."""
-    parts, exif, profile = [b"\xff\xd8"], None, _Profile()
+    exif, profile = None, _Profile()
+    whole = memoryview(body)  # parts of it are no copies
+    parts: list[bytes | memoryview] = [b"\xff\xd8"]
     for marker, start, end in _segments(body):
         if marker == _SCAN:
             if body.count(b"\xff\xda", start) + 1 > _MAX_SCANS:
                 raise UnreadableImage(f"a JPEG of more than {_MAX_SCANS} scans")
-            return Contents(b"".join((*parts, body[start - 4 :])), orientation_of(exif), profile.whole())
+            return Contents(b"".join((*parts, whole[start - 4 :])), orientation_of(exif), profile.whole())
         if marker == _APP1 and exif is None and body.startswith(b"Exif\0\0", start):
             exif = body[start:end]
         elif marker == _APP2 and body.startswith(_ICC, start):
             profile.add(body[start + len(_ICC) : end])
         elif marker not in _LEFT_OUT:
-            parts.append(body[start - 4 : end])
+            parts.append(whole[start - 4 : end])
     raise UnreadableImage("a JPEG without pixels")
 
 
@@ -94,5 +96,6 @@ class _Profile:
     def whole(self) -> bytes | None:
         if not self._parts or sorted(self._parts) != list(range(1, self._count + 1)):
             return None
-        profile = b"".join(self._parts[number] for number in sorted(self._parts))
-        return profile if len(profile) <= MAX_PROFILE else None
+        if sum(map(len, self._parts.values())) > MAX_PROFILE:
+            return None
+        return b"".join(self._parts[number] for number in sorted(self._parts))

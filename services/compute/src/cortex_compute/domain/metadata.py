@@ -7,6 +7,7 @@ _PREFIX: Final = b"Exif\0\0"
 _ORIENTATION: Final = 0x0112
 _SHORT: Final = 3
 MAX_PROFILE: Final = 1 << 20
+MAX_EXIF: Final = 1 << 20  # of which no more is looked at
 
 
 def orientation_of(exif: bytes | None) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 from cortex_compute.domain.errors import UnreadableImage
 from cortex_compute.domain.image import Contents, Header, ImageFormat
-from cortex_compute.domain.metadata import MAX_PROFILE, orientation_of
+from cortex_compute.domain.metadata import MAX_EXIF, MAX_PROFILE, orientation_of
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -38,19 +38,20 @@ def header(body: bytes) -> Header:
 
 def contents(body: bytes) -> Contents:
     """Raises UnreadableImage where it is truncated, or a chunk that matters is damaged."""
-    parts, exif, profile, kind = [SIGNATURE], None, None, b""
-    whole = memoryview(body)
+    exif, profile, kind = None, None, b""
+    whole = memoryview(body)  # parts of it are no copies: the file is in memory twice, and not three times
+    parts: list[bytes | memoryview] = [SIGNATURE]
     for number, (kind, start, end) in enumerate(_chunks(body)):
         if number >= _MAX_CHUNKS:
             raise UnreadableImage(f"a PNG of more than {_MAX_CHUNKS} chunks")
         if kind in _PIXELS:
             if zlib.crc32(whole[start - 4 : end]) != int.from_bytes(body[end : end + 4]):
                 raise UnreadableImage(f"a PNG whose {kind.decode()} chunk is damaged")
-            parts.append(body[start - 8 : end + 4])
+            parts.append(whole[start - 8 : end + 4])
         elif kind == b"eXIf":
-            exif = body[start:end]
+            exif = body[start : min(end, start + MAX_EXIF)]
         elif kind == b"iCCP":
-            profile = _profile(body[start:end])
+            profile = _profile(body[start : min(end, start + 2 * MAX_PROFILE)])
         if kind == b"IEND":
             break
     if kind != b"IEND":

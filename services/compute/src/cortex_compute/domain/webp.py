@@ -5,7 +5,7 @@ from typing import Final
 
 from cortex_compute.domain.errors import UnreadableImage
 from cortex_compute.domain.image import Contents, Header, ImageFormat
-from cortex_compute.domain.metadata import MAX_PROFILE, orientation_of
+from cortex_compute.domain.metadata import MAX_EXIF, MAX_PROFILE, orientation_of
 
 _ANIMATION: Final = 0x02
 _METADATA: Final = 0x20 | 0x08 | 0x04  # the flags for ICC profile, EXIF and XMP
@@ -37,24 +37,25 @@ def header(body: bytes) -> Header:
 
 def contents(body: bytes) -> Contents:
     """Raises UnreadableImage where it is truncated."""
-    parts: list[bytes] = []
+    whole = memoryview(body)  # parts of it are no copies
+    parts: list[bytes | memoryview] = []
     kinds: set[bytes] = set()
     found: dict[bytes, bytes] = {}
     for kind, start, end in _chunks(body):
         kinds.add(kind)
         if kind == b"VP8X":
             flags = body[start] & ~_METADATA if end > start else 0
-            parts.append(body[start - 8 : start] + bytes([flags]) + body[start + 1 : end + (end & 1)])
+            parts += [body[start - 8 : start], bytes([flags]), whole[start + 1 : end + (end & 1)]]
         elif kind in _PIXELS:
-            parts.append(body[start - 8 : end + (end & 1)])
+            parts.append(whole[start - 8 : end + (end & 1)])
         elif kind in {b"EXIF", b"ICCP"}:
-            found.setdefault(kind, body[start:end])
+            found.setdefault(kind, body[start : min(end, start + max(MAX_EXIF, MAX_PROFILE) + 1)])
     if not kinds & {b"VP8 ", b"VP8L"}:
         raise UnreadableImage("a WebP without pixels")
-    payload = b"WEBP" + b"".join(parts)
+    length = 4 + sum(map(len, parts))
     profile = found.get(b"ICCP")
     return Contents(
-        b"RIFF" + len(payload).to_bytes(4, "little") + payload,
+        b"".join((b"RIFF", length.to_bytes(4, "little"), b"WEBP", *parts)),
         orientation_of(found.get(b"EXIF")),
         profile if profile is not None and len(profile) <= MAX_PROFILE else None,
         lossless=b"VP8L" in kinds,
