@@ -134,8 +134,7 @@ class RedisLink:
                 return await connection.read_response()
 
     def wire(self) -> Wire:
-        connection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # the library's own gap
-        return _RedisWire(connection, self._timeout)
+        return _RedisWire(self._pool.make_connection(), self._timeout)  # type: ignore[no-untyped-call]  # library's gap
 
     def dialer(self) -> Dialer:
         return _RedisDialer(self._url, self._timeout)
@@ -207,20 +206,16 @@ class _RedisDialer:
 def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
     if options.get("connection_class") is not SSLConnection:
         return None
-    context: ssl.SSLContext = SSLConnection(
-        **{name: value for name, value in options.items() if name.startswith("ssl_")}
-    ).ssl_context.get()
+    told = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    context: ssl.SSLContext = SSLConnection(**told).ssl_context.get()
     return context
 
 
 def _greeting(options: dict[str, Any]) -> list[bytes]:
     """The first commands of every connection."""
-    greeting = []
-    if options.get("password"):
-        greeting.append(packed("AUTH", *(word for word in (options.get("username"), options["password"]) if word)))
-    if options.get("db"):
-        greeting.append(packed("SELECT", str(options["db"])))
-    return greeting
+    user, password, database = (options.get(name) for name in ("username", "password", "db"))
+    login = [packed("AUTH", *(word for word in (user, password) if word))] if password else []
+    return [*login, packed("SELECT", str(database))] if database else login
 
 
 class _RedisWire:
