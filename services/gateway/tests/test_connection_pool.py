@@ -11,6 +11,7 @@ from cortex_gateway.adapters.pool import ConnectionPool
 from cortex_gateway.routes import Service
 
 from .carrier_contract import CarrierContract
+from .carrier_nonsense import Nonsense
 from .carrier_pace import Pace
 from .carrier_second import Second
 from .carrier_server import Open
@@ -24,7 +25,7 @@ async def open_pool(address: str, *, connections: int = 10, **more: Any) -> Asyn
         yield opened
 
 
-class TestConnectionPool(CarrierContract, Uploads, Pace, Second):
+class TestConnectionPool(CarrierContract, Nonsense, Uploads, Pace, Second):
     @pytest.fixture
     def opened(self) -> Open:
         return open_pool

@@ -40,6 +40,7 @@ STATUS: Final[dict[Kind, int]] = {
     Kind.UNPROCESSABLE: 422,
     Kind.RATE_LIMITED: 429,
     Kind.INTERNAL: 500,
+    Kind.MALFORMED: 502,
     Kind.UNAVAILABLE: 503,
     Kind.TIMEOUT: 504,
 }

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     RATE_LIMITED = "rate-limited"
     UNAVAILABLE = "unavailable"  # something needed is not there now
     TIMEOUT = "timeout"  # something needed did not answer in time
+    MALFORMED = "malformed"  # something needed answered what is no answer
     INTERNAL = "internal"  # ours: a bug or broken data
 
 

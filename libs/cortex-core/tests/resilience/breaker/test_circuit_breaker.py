@@ -78,7 +78,7 @@ async def test_a_refusal_says_that_nothing_was_done_and_when_to_come_back(clock:
     assert backend.calls == 0
 
 
-@pytest.mark.parametrize("kind", [Kind.UNAVAILABLE, Kind.TIMEOUT, Kind.INTERNAL])
+@pytest.mark.parametrize("kind", [Kind.UNAVAILABLE, Kind.TIMEOUT, Kind.MALFORMED, Kind.INTERNAL])
 async def test_its_own_trouble_counts(kind: Kind) -> None:
     breaker = CircuitBreaker(failure_threshold=1)
 
@@ -87,7 +87,7 @@ async def test_its_own_trouble_counts(kind: Kind) -> None:
     assert breaker.state is CircuitState.OPEN
 
 
-@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.UNAVAILABLE, Kind.TIMEOUT, Kind.INTERNAL}))
+@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.UNAVAILABLE, Kind.TIMEOUT, Kind.MALFORMED, Kind.INTERNAL}))
 async def test_an_error_that_is_the_callers_fault_is_an_answer(kind: Kind) -> None:
     breaker = CircuitBreaker(failure_threshold=2)
 

@@ -40,7 +40,7 @@ _AUTHORISED: Final[Mapping[int, tuple[str, ...]]] = {
     503: ("auth.unavailable",),
 }
 _OF_PAGES: Final = {403: ("request.foreign-page",)}
-_FORWARDED: Final = {503: ("upstream.unavailable",), 504: ("upstream.timeout",)}
+_FORWARDED: Final = {502: ("upstream.malformed",), 503: ("upstream.unavailable",), 504: ("upstream.timeout",)}
 _BY_THE_CACHE: Final = {
     416: ("request.range-not-satisfiable",),
     503: ("http-cache.failed",),

@@ -17,7 +17,7 @@ from cortex_core.asgi.http_cache.store import Put, Ticket
 from cortex_core.asgi.types import ASGIApp, Message, Receive, Scope
 from cortex_core.kernel.errors import CortexError, Kind
 
-_TROUBLE = frozenset({Kind.INTERNAL, Kind.UNAVAILABLE, Kind.TIMEOUT})
+_TROUBLE = frozenset({Kind.INTERNAL, Kind.UNAVAILABLE, Kind.TIMEOUT, Kind.MALFORMED})
 FAILED = frozenset({500, 502, 503, 504})  # RFC 5861, 4
 
 

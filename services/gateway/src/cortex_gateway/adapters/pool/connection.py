@@ -10,7 +10,14 @@ import math
 from typing import TYPE_CHECKING, Final, cast
 
 from cortex_gateway.adapters.pool.errors import malformed, unavailable
-from cortex_gateway.adapters.pool.framing import HEAD_LIMIT, LONGEST_KNOWN, Chunks, Malformed, read_head
+from cortex_gateway.adapters.pool.framing import (
+    HEAD_LIMIT,
+    LONGEST_KNOWN,
+    Chunks,
+    Malformed,
+    has_half_an_end,
+    read_head,
+)
 from cortex_gateway.adapters.pool.relocation import POINTS, relocated
 from cortex_gateway.ports import Head
 
@@ -248,6 +255,8 @@ class Connection(asyncio.Protocol):
             raise Malformed("its head is too long")
         if not data.startswith(b"HTTP/1."[: len(data)]):
             raise Malformed("its head is not HTTP/1.1")
+        if has_half_an_end(data):
+            raise Malformed("a line of its head ends with CR or LF alone")
         self._buffer = data
 
     def _read_body(self, exchange: "PooledExchange", data: bytes) -> None:

@@ -13,7 +13,7 @@ CONNECT: Final = 0.45  # seconds to a service on the same network: longer means 
 class UpstreamMalformed(UpstreamUnavailable):
     """What the service sent is no answer, or does not say where it ends."""
 
-    code, kind = "upstream.malformed", Kind.UNAVAILABLE
+    code, kind = "upstream.malformed", Kind.MALFORMED
 
 
 def unavailable(service: Service, why: str, **more: Any) -> UpstreamUnavailable:
@@ -37,9 +37,7 @@ def _refused(service: Service, why: str, refusal: Refusal) -> UpstreamUnavailabl
 
 
 def malformed(service: Service, why: str) -> UpstreamMalformed:
-    return UpstreamMalformed(
-        f"the {service} service is not there now (its answer is malformed: {why})", service=service
-    )
+    return UpstreamMalformed(f"what the {service} service answered is malformed ({why})", service=service)
 
 
 def late(service: Service, allowed: float, *, hurried: bool, attempted: bool = True) -> UpstreamTimeout:

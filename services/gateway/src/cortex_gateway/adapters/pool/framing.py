@@ -88,6 +88,12 @@ class KnownHeads:
         self._heads[data] = read.head
 
 
+def has_half_an_end(data: bytes, at: int = 0) -> bool:
+    """Whether a line within `data[at:]` ends with CR or LF alone: then its true end would be waited for in vain."""
+    ends = data.count(b"\r\n", at)
+    return data.count(b"\n", at) != ends or data.count(b"\r", at, len(data) - 1) > ends
+
+
 def _length(folded: bytes) -> int:
     found = _LENGTH.search(b"\n" + folded)
     if found is None:
@@ -148,6 +154,8 @@ class Chunks:
             if end < 0:
                 if len(data) - at > _CHUNK_LINE:
                     raise Malformed("a chunk's size is too long")
+                if has_half_an_end(data, at):
+                    raise Malformed("a chunk's size is no number")
                 break
             size = _SIZE.fullmatch(data, at, end)
             if size is None:
@@ -187,6 +195,8 @@ class Chunks:
         if end < 0:
             if len(data) - at > HEAD_LIMIT:
                 raise Malformed("its trailers are too long")
+            if has_half_an_end(data, at):
+                raise Malformed("its trailers are none")
             self._pending = data[at:]
             return
         trailers = _TRAILERS.fullmatch(data, at + 2, end + 4)
