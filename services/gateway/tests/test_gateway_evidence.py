@@ -21,7 +21,7 @@ CLOSED, HALF_OPEN, OPEN = 0, 1, 2
 
 
 class Server:
-    """Answers `status` to whatever comes; nothing at all while it `hangs`, and a reset while it `resets`."""
+    """Answers `status` to whatever comes; nothing at all while it `hangs`, and a reset while it `resets`. It lives."""
 
     def __init__(self) -> None:
         self.status = "200 OK"
@@ -30,7 +30,9 @@ class Server:
         self.over = asyncio.Event()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        if b"/health/live" in await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return writer.close()
         self.requests += 1
         if self.resets:
             return writer.transport.abort()

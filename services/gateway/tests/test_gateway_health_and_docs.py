@@ -17,7 +17,7 @@ from cortex_core.testing import FakeClock, assert_bound
 from cortex_gateway.domain import merge
 from cortex_gateway.routes import ROUTES
 
-EVERYWHERE = {"400", "406", "408", "413", "414", "417", "421", "429", "431", "500", "501", "503", "504", "505"}
+EVERYWHERE = {"400", "406", "408", "413", "414", "417", "421", "429", "431", "500", "501", "502", "503", "504", "505"}
 UP = {"status": "up", "timestamp": "2026-11-23T12:00:00.000000Z", "checks": {"memory": {"status": "up"}}}
 
 

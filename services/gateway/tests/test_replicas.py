@@ -18,7 +18,9 @@ def replicas(count: int = 3, ejected: Any = None) -> Replicas:
 
 
 def choose(among: Replicas, now: float = 0.0, avoid: Replica | None = None, *, safe: bool = True) -> Replica:
-    return among.choose(now, avoid, safe=safe)
+    chosen = among.choose(now, avoid, safe=safe)
+    assert chosen is not None
+    return chosen
 
 
 def eject(among: Replicas, replica: Replica, now: float = 0.0) -> None:
@@ -142,6 +144,134 @@ class TestEjection:
         among.answered(among.all[0])
         assert among.failed(among.all[1], 0.0) is False
         assert replicas(1).failed(replicas(1).all[0], 0.0) is False  # not of this service: nothing is known of its own
+
+    def test_a_second_try_is_no_probe(self) -> None:
+        among = replicas()
+        eject(among, among.all[0])
+
+        assert among.all[0] not in {choose(among, EJECTED, avoid=among.all[1]) for _ in range(9)}
+
+
+class TestErrors:
+    """500, and whatever else is an answer of a replica that is there, and not well."""
+
+    def test_errors_in_a_row_eject_beside_another_that_gives_none(self) -> None:
+        among = replicas(2)
+        for _ in range(FAILURES - 1):
+            among.erred(among.all[0], 0.0)
+        assert among.all[0] in {choose(among) for _ in range(4)}
+
+        among.erred(among.all[0], 0.0)
+
+        assert {choose(among) for _ in range(4)} == {among.all[1]}
+
+    def test_one_that_all_give_ejects_nobody(self) -> None:
+        among = replicas(2)
+        for _ in range(3 * FAILURES):
+            for replica in among.all:
+                among.erred(replica, 0.0)
+
+        assert {choose(among) for _ in range(4)} == set(among.all)
+
+    def test_the_last_one_stays(self) -> None:
+        among = replicas(2)
+        eject(among, among.all[0])
+        for _ in range(FAILURES):
+            among.erred(among.all[1], 0.0)
+
+        assert choose(among) is among.all[1]
+
+    def test_a_good_answer_begins_a_new_count(self) -> None:
+        among = replicas(2)
+        for _ in range(FAILURES):
+            for _ in range(FAILURES - 1):
+                among.erred(among.all[0], 0.0)
+            among.answered(among.all[0])
+
+        assert {choose(among) for _ in range(4)} == set(among.all)
+
+    def test_a_probe_that_errs_is_ejected_again_unless_all_err(self) -> None:
+        among = replicas(2)
+        out = among.all[0]
+        for _ in range(FAILURES):
+            among.erred(out, 0.0)
+        for now, others in ((EJECTED, False), (EJECTED * 3, True)):
+            while choose(among, now) is not out:
+                pass
+            if others:
+                among.erred(among.all[1], now)
+            among.erred(out, now)
+            assert (out in {choose(among, now) for _ in range(4)}) is others
+
+    def test_they_are_no_evidence_against_the_service(self) -> None:
+        among = replicas(2)
+        among.erred(among.all[0], 0.0)
+
+        assert among.failed(among.all[1], 0.0) is False
+
+
+class TestSilence:
+    """Of one that takes connections and does not say that it is there."""
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_nobody_is_asked_where_all_are_silent(self, count: int) -> None:
+        among = replicas(count)
+        for replica in among.all:
+            among.silent(replica)
+
+        assert among.choose(EJECTED_AT_MOST * 9, None, safe=True) is None
+
+    def test_one_that_answers_anything_is_asked_rather_than_one_that_is_silent(self) -> None:
+        among = replicas(2)
+        eject(among, among.all[0])
+        among.silent(among.all[1])
+
+        assert {choose(among, 0.0) for _ in range(4)} == {among.all[0]}
+        assert {choose(among, 0.0, avoid=among.all[1]) for _ in range(4)} == {among.all[0]}
+
+    def test_the_only_one_that_speaks_again_is_in(self) -> None:
+        among = replicas(1)
+        among.silent(among.all[0])
+
+        among.spoken(among.all[0], 7.0)
+
+        assert choose(among, 7.0) is among.all[0]
+        assert among.all[0].ejections == 0
+
+    def test_one_of_several_that_speaks_again_is_probed(self) -> None:
+        among = replicas(2)
+        among.silent(among.all[0])
+
+        among.spoken(among.all[0], 7.0)
+
+        assert [choose(among, 7.0) for _ in range(9)].count(among.all[0]) == 1
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_an_answer_of_what_was_under_way_lets_it_back(self, count: int) -> None:
+        among = replicas(count)
+        for replica in among.all:
+            among.silent(replica)
+
+        among.answered(among.all[0])
+
+        assert {choose(among) for _ in range(4)} == {among.all[0]}
+
+    def test_a_failure_of_what_was_under_way_changes_nothing(self) -> None:
+        told: list[float] = []
+        among = replicas(ejected=lambda _replica, seconds: told.append(seconds))
+        among.silent(among.all[0])
+        eject(among, among.all[0], 99.0)
+
+        assert told == [EJECTED]
+        assert among.all[0] not in {choose(among, 999.0) for _ in range(9)}
+
+    def test_an_address_that_is_new_is_asked(self) -> None:
+        among = replicas(1)
+        among.silent(among.all[0])
+
+        among.become(read_addresses("http://10.0.0.9:3001"))
+
+        assert choose(among).address.host == "10.0.0.9"
 
 
 class TestAddresses:

@@ -19,7 +19,8 @@ from cortex_core.kernel import CortexError, Kind
 from cortex_core.resilience import CircuitOpenError, Refusal
 from cortex_gateway.adapters.pool import ConnectionPool
 from cortex_gateway.adapters.pool.addresses import Address
-from cortex_gateway.adapters.pool.errors import CONNECT, late, unavailable
+from cortex_gateway.adapters.pool.alive import SUSPECT
+from cortex_gateway.adapters.pool.errors import CONNECT, late, silent, unavailable
 from cortex_gateway.ports import Call, Closed
 from cortex_gateway.routes import Service
 
@@ -49,6 +50,7 @@ class Refused(CortexError):
     code = "upstream.socket-refused"
 
     def __init__(self, service: Service, status: int, retry_after: str | None = None) -> None:
+        self.status = status
         self.kind = _PASSED_ON.get(status, Kind.UNAVAILABLE)  # type: ignore[misc]  # of the instance: it is the service's
         seconds = float(retry_after) if retry_after is not None and _SECONDS.fullmatch(retry_after) else None
         super().__init__(
@@ -126,7 +128,10 @@ class Sockets:
         """A socket that `stack` closes, or how the service declined; whatever its circuit makes of that."""
         service = self._pool.services[call.service]
         replica = service.replicas.choose(service.loop.time(), None, safe=True)
+        if replica is None:
+            raise silent(call.service)
         replica.outstanding += 1
+        waiting = service.loop.call_later(SUSPECT, service.suspect, replica)
         try:
             opened = await service.breaker.execute(self._open, call, replica.address, headers, subprotocols, stack)
         except CircuitOpenError as refusal:
@@ -138,9 +143,13 @@ class Sockets:
             service.replicas.failed(replica, service.loop.time())
             raise
         else:
-            service.replicas.answered(replica)
+            if isinstance(opened, Refused) and opened.status >= 500:
+                service.replicas.erred(replica, service.loop.time())
+            else:
+                service.replicas.answered(replica)
             return opened
         finally:
+            waiting.cancel()
             replica.let_go()
 
     async def _open(

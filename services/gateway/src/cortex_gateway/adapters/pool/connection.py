@@ -2,13 +2,15 @@
 
 Owns the framing of the answer at hand, and whether the connection is for another request: only where the answer was
 whole, said where it ends, and nothing came behind it. One timer, moved lazily: it is armed for the earliest moment it
-may be needed, and looks then whether that moment has moved on. Refuses to know why a request is sent: exchange.py.
+may be needed, twice a second at the least (alive.py), and looks then whether that moment has moved on. Refuses to know
+why a request is sent: exchange.py.
 """
 
 import asyncio
 import math
 from typing import TYPE_CHECKING, Final, cast
 
+from cortex_gateway.adapters.pool.alive import SUSPECT
 from cortex_gateway.adapters.pool.errors import malformed, unavailable
 from cortex_gateway.adapters.pool.framing import (
     HEAD_LIMIT,
@@ -124,12 +126,14 @@ class Connection(asyncio.Protocol):
     def _arm(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._armed = due
+        self._armed = due = min(due, self._loop.time() + SUSPECT)
         self._timer = self._loop.call_at(due, self._ring)
 
     def _ring(self) -> None:
         self._timer, self._armed = None, math.inf
         if self._loop.time() < self._due:
+            if self.exchange is not None:
+                self.exchange.still_waits()
             if self._due < math.inf:
                 self.wait_until(self._due)
         elif self.exchange is not None:

@@ -21,6 +21,11 @@ def unavailable(service: Service, why: str, **more: Any) -> UpstreamUnavailable:
     return UpstreamUnavailable(f"the {service} service is not there now ({why})", service=service, **more)
 
 
+def silent(service: Service) -> UpstreamUnavailable:
+    """It takes connections, and does not say that it is there."""
+    return unavailable(service, "it says nothing", attempted=False)
+
+
 def too_many(service: Service, refusal: Refusal) -> UpstreamUnavailable:
     """There was no place."""
     return _refused(service, "too many ask it at once", refusal)

@@ -1,20 +1,18 @@
 """One request with a service, from its place to the end of its answer. See `ports.Exchange`.
 
 Its steps are callbacks, so that nothing is allocated for waiting where nobody waits: a place, a permit of the circuit,
-a kept connection, one write. Owns what an end says of whom: of the service (its circuit), of one replica (its
-ejection), of neither where our side broke off, or where a kept connection had been closed before it was used again.
+a kept connection, one write. Next: verdict.py has what an end says of whom, and when another replica is asked.
 """
 
 from typing import TYPE_CHECKING
 
-from cortex_core.chassis import UNWELL, Unwell, is_hurried
-from cortex_core.chassis.upstream import UpstreamTimeout, is_evidence
+from cortex_core.chassis import is_hurried
+from cortex_core.chassis.upstream import UpstreamTimeout
 from cortex_core.kernel import CortexError, use_context
-from cortex_core.kernel.clock import Timer
-from cortex_core.resilience import CircuitOpenError, Course, Permit, Refusal, Turn
-from cortex_gateway.adapters.pool.errors import CONNECT, circuit_open, late, too_many, unavailable
-from cortex_gateway.adapters.pool.paced import Paced
+from cortex_core.resilience import CircuitOpenError, Course, Refusal, Turn
+from cortex_gateway.adapters.pool.errors import CONNECT, circuit_open, late, silent, too_many, unavailable
 from cortex_gateway.adapters.pool.request import write_request
+from cortex_gateway.adapters.pool.verdict import Judged
 from cortex_gateway.ports import Head
 from cortex_gateway.routes import Service
 
@@ -22,22 +20,15 @@ if TYPE_CHECKING:
     import asyncio
 
     from cortex_gateway.adapters.pool.connection import Connection
-    from cortex_gateway.adapters.pool.replicas import Replica
 
 
-class PooledExchange(Paced):
+class PooledExchange(Judged):
     """`service` is its name, `echo` what is cut out of the head of its answer (see `ports.Departure`)."""
 
-    _answered = _raced = False
+    _raced = False
     _allowed = 0.0
-    _began = 0.0
     _turn: Turn | None = None
-    _timer: Timer | None = None
-    _permit: Permit | None = None
-    _course: Course | None = None
     _connecting: "asyncio.Task[None] | None" = None
-    _replica: "Replica | None" = None
-    _avoid: "Replica | None" = None
 
     @property
     def service(self) -> Service:
@@ -110,11 +101,13 @@ class PooledExchange(Paced):
     def _go(self, *, fresh: bool = False) -> None:
         """To a replica, by a kept connection or (always, if `fresh`) by a new one. Not to the one that failed us."""
         pool = self._pool
-        replicas = pool.replicas
-        if len(replicas.all) == 1:
-            replica = replicas.all[0]
-        else:
-            replica = replicas.choose(pool.loop.time(), self._avoid, safe=self._departure.retry)
+        replica = pool.replicas.only
+        if replica is None:
+            replica = pool.replicas.choose(pool.loop.time(), self._avoid, safe=self._departure.retry)
+            if replica is None:
+                self._settle(error := silent(self.service), evidence=False)
+                return self._fail_soon(error)
+            self._probing = replica.probed and self._course is not None
         self._replica = replica
         replica.outstanding += 1
         connection = None if fresh else replica.freshest()
@@ -145,6 +138,8 @@ class PooledExchange(Paced):
             connection.pause_reading()
         usual = self.sent and not self._paused and departure.deadline is None
         connection.begin(self, request, self._pool.loop.time() + left if usual else self._due())
+        if self._probing:
+            self._probe(connection, left)
         if self._holding and not connection.held:
             self._holding = False
             self.receiver.go_on()
@@ -153,8 +148,9 @@ class PooledExchange(Paced):
 
     def answered(self, head: Head) -> None:
         self._answered = True
-        if head.status in UNWELL:
-            self._judge(Unwell(None, head.status))
+        if head.status >= 500:
+            if self._goes_on_after(head.status):
+                return
         else:
             if self._replica is not None:
                 self._pool.replicas.answered(self._replica)
@@ -170,16 +166,17 @@ class PooledExchange(Paced):
     def arrived(self, head: Head, body: bytes) -> None:
         """The whole answer at once."""
         self._answered = True
+        self._connection = None
         replica, permit = self._replica, self._permit
-        if head.status in UNWELL:
-            self._judge(Unwell(None, head.status))
+        if head.status >= 500:
+            if self._goes_on_after(head.status):
+                return
         else:
             if replica is not None and (replica.failures or replica.ejections):
                 self._pool.replicas.answered(replica)
             if permit is not None:
                 self._permit = None
                 permit.succeeded()
-        self._connection = None
         if self._slow or self._held or self._patience is not None or self._timer is not None:
             self._end()
         else:  # what `_end` comes to for one that took no turn
@@ -196,6 +193,10 @@ class PooledExchange(Paced):
         self.receiver.arrived(head, body)
 
     def waited_too_long(self) -> None:
+        if self._replica is not None:
+            self._pool.suspect(self._replica)
+        if self._probing and not self._answered:
+            return self._end_of_probe()
         hurried = is_hurried(self._allowed, self._departure.timeout)
         if self._connection is not None:
             self._connection.close()
@@ -237,34 +238,6 @@ class PooledExchange(Paced):
         self._try_again(error)
 
     # Its end
-
-    def _judge(self, error: CortexError) -> None:
-        self._settle(error, evidence=self._failed(error))
-
-    def _failed(self, error: CortexError) -> bool:
-        """Whether that is the service as a whole, and not this replica alone."""
-        if self._replica is None or not is_evidence(error):
-            return True
-        return self._pool.replicas.failed(self._replica, self._pool.loop.time())
-
-    def _settle(self, error: CortexError, *, evidence: bool) -> None:
-        if self._permit is not None:
-            self._permit.failed(error) if evidence else self._permit.neutral()
-
-    def _try_again(self, error: CortexError) -> None:
-        if self._course is None or not self._course.goes_on(error):
-            return self._fail(error)
-        self._let_go()
-        self._timer = self._pool.clock.call_later(self._course.delay, self._attempt)
-
-    def _let_go(self) -> None:
-        """Of the replica: the next one is another, where there is one."""
-        if (replica := self._replica) is not None:
-            replica.let_go()
-            self._avoid, self._replica = replica, None
-
-    def _has_begun(self) -> bool:
-        return self._answered
 
     def _fail_soon(self, error: CortexError) -> None:
         self._pool.loop.call_soon(self._fail, error)

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-from cortex_core.chassis import Resilience, UpstreamUnavailable
+from cortex_core.chassis import Resilience, Unwell, UpstreamUnavailable
 from cortex_gateway.adapters.pool.addresses import read_addresses
 from cortex_gateway.adapters.pool.errors import CONNECT, UpstreamMalformed
 from cortex_gateway.adapters.pool.exchange import PooledExchange
 from cortex_gateway.adapters.pool.hooks import PoolHooks, Unheard
 from cortex_gateway.adapters.pool.service import ServicePool
 from cortex_gateway.adapters.pool.slow import Gathering
+from cortex_gateway.adapters.pool.verdict import ELSEWHERE
 from cortex_gateway.ports import Departure, Exchange, Receiver
 from cortex_gateway.routes import Service
 
@@ -40,7 +41,7 @@ class ConnectionPool:
         }
         self._retries = {
             service: resilience.retry(
-                service, max_attempts=2, base_delay=0.02, max_delay=0.1, deadline=CONNECT, retry_on=_is_worth_it
+                service, max_attempts=2, base_delay=0.02, max_delay=0.1, deadline=ELSEWHERE, retry_on=_is_worth_it
             )
             for service in addresses
         }
@@ -84,4 +85,4 @@ class ConnectionPool:
 
 
 def _is_worth_it(error: Exception) -> bool:
-    return isinstance(error, UpstreamUnavailable) and not isinstance(error, UpstreamMalformed)
+    return isinstance(error, UpstreamUnavailable | Unwell) and not isinstance(error, UpstreamMalformed)

@@ -3,7 +3,8 @@
 The one with the fewest requests under way is asked, ties in turn. One that failed several times in a row is ejected:
 for a second, and for twice as long each time in a row after that, half a minute at most; at least one stays in. When
 its time is over one request probes it: a success lets it back, a failure ejects it again. Requests that may be sent
-twice go first: whoever probes may pay for it. No I/O here, and no clock: `now` is the loop's time.
+twice go first: they go elsewhere where the probe fails. One that is silent, also when it is asked for itself
+(alive.py), is out until it speaks, be it the last. No I/O here, and no clock: `now` is the loop's time.
 """
 
 import math
@@ -23,20 +24,24 @@ EJECTED_AT_MOST: Final = 30.0
 
 class Replica:
     """One address of a service, and its connections. `idle` are the kept ones, the freshest last; `outstanding` counts
-    requests under way; `failures` those that failed in a row."""
+    requests under way; `failures` those that failed in a row, by any answer of 500 and more, too; `unable`: the last
+    one got none, or 502 to 504."""
 
     __slots__ = (
         "address",
+        "asked",
         "connections",
         "ejected_until",
         "ejections",
         "failures",
         "gone",
         "host_line",
+        "hung",
         "idle",
         "known",
         "outstanding",
         "probed",
+        "unable",
     )
 
     def __init__(self, address: Address) -> None:
@@ -47,6 +52,9 @@ class Replica:
         self.connections: set[Connection] = set()
         self.outstanding = 0
         self.failures = 0
+        self.unable = False
+        self.asked = False  # whether it is there
+        self.hung = False  # and it does not say so
         self.ejected_until = -math.inf
         self.ejections = 0  # in a row; 0: it is in
         self.probed = False
@@ -87,7 +95,7 @@ class Replica:
 
 
 class Replicas:
-    """`ejected` hears of each ejection, and of its seconds."""
+    """`ejected` hears of each ejection, and of its seconds. `only`: the one to ask, where there is no choice."""
 
     def __init__(
         self, addresses: Iterable[Address], ejected: Callable[[Replica, float], None] = lambda _replica, _seconds: None
@@ -96,12 +104,16 @@ class Replicas:
         self.former: list[Replica] = []  # not asked any more, with requests under way
         self._ejected = ejected
         self._turn = 0
+        self.only = self._without_choice()
 
-    def choose(self, now: float, avoid: Replica | None, *, safe: bool) -> Replica:
-        """Whom to ask; not `avoid`, where there is another. `safe`: the request may be sent twice."""
+    def _without_choice(self) -> Replica | None:
+        return self.all[0] if len(self.all) == 1 and not self.all[0].hung else None
+
+    def choose(self, now: float, avoid: Replica | None, *, safe: bool) -> Replica | None:
+        """Whom to ask; not `avoid`, where there is another. `safe`: the request may be sent twice. None: all hang."""
+        if self.only is not None:
+            return self.only
         replicas = self.all
-        if len(replicas) == 1:
-            return replicas[0]
         self._turn += 1
         again = avoid is not None
         best: Replica | None = None
@@ -110,12 +122,23 @@ class Replicas:
             if replica is avoid:
                 continue
             if replica.ejections:
-                if self._to_be_probed(replica, now, safe=safe):
+                if not again and self._to_be_probed(replica, now, safe=safe):
                     replica.probed = True
                     return replica
             elif best is None or self._load(replica, again) < self._load(best, again):
                 best = replica
-        return best or avoid or replicas[self._turn % len(replicas)]
+        return best or self._out_of_turn(avoid)
+
+    def _out_of_turn(self, avoid: Replica | None) -> Replica | None:
+        """None is in. Whoever answers at all is asked: nobody would do better."""
+        self._turn += 1
+        turned = (self.all[(self._turn + step) % len(self.all)] for step in range(len(self.all)))
+        there = [replica for replica in turned if not replica.hung]
+        return avoid if avoid in there else next(iter(there), None)
+
+    def has_better(self, than: Replica) -> bool:
+        """Whether another one is in whose last answer was a good one."""
+        return any(not other.failures and not other.ejections for other in self.all if other is not than)
 
     @staticmethod
     def _load(replica: Replica, again: bool) -> tuple[int, int]:
@@ -127,18 +150,52 @@ class Replicas:
         return not replica.probed and now >= replica.ejected_until + (0.0 if safe else EJECTED)
 
     def answered(self, replica: Replica) -> None:
-        """It gave an answer that is none of 502 to 504."""
+        """It gave an answer below 500."""
         if replica.failures or replica.ejections:
-            replica.failures = replica.ejections = 0
-            replica.probed = False
+            replica.failures = 0
+            replica.unable = False
+            self._let_in(replica)
+
+    def _let_in(self, replica: Replica) -> None:
+        replica.ejections = 0
+        replica.probed = replica.hung = False
+        self.only = self._without_choice()
+
+    def erred(self, replica: Replica, now: float) -> None:
+        """It answered 500 or more, and none of 502 to 504: it is there, and worse than another where that gives none.
+        Where all give some it is what was asked, or the service: leaving one out would help nobody."""
+        replica.failures += 1
+        replica.unable = False
+        if not self.has_better(replica):
+            self._let_in(replica)
+        elif replica.probed or (replica.failures >= FAILURES and not replica.ejections):
+            self._eject(replica, now)
 
     def failed(self, replica: Replica, now: float) -> bool:
         """It did not, or said that it cannot; whether that says that the service as a whole cannot: no other replica's
         last answer was a good one."""
         replica.failures += 1
+        replica.unable = True
         if replica.probed or replica.failures >= FAILURES:
             self._eject(replica, now)
-        return all(other.failures for other in self.all)
+        return all(other.unable for other in self.all)
+
+    def silent(self, replica: Replica) -> None:
+        """It does not say that it is there: nobody waits for it until it has `spoken`, or answers what is under way."""
+        replica.failures += 1
+        replica.ejections = max(1, replica.ejections)  # for `answered`, and `choose`
+        replica.ejected_until = math.inf
+        replica.probed = False
+        replica.unable = replica.hung = True
+        self.only = self._without_choice()
+        self._ejected(replica, EJECTED)
+
+    def spoken(self, replica: Replica, now: float) -> None:
+        """It says again that it is there: a request may try it; the only one is in."""
+        replica.hung = False
+        replica.ejected_until = now
+        if len(self.all) == 1:
+            self._let_in(replica)
 
     def _eject(self, replica: Replica, now: float) -> None:
         if not replica.ejections and not any(not other.ejections for other in self.all if other is not replica):
@@ -160,3 +217,4 @@ class Replicas:
             replica.gone = True
             replica.close_idle()
         self.former = [replica for replica in (*self.former, *known.values()) if replica.outstanding]
+        self.only = self._without_choice()

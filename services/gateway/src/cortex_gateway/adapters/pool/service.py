@@ -7,6 +7,7 @@ from functools import cache
 
 from cortex_core.chassis.upstream import OutOfTime, Upstream, UpstreamTimeout
 from cortex_core.resilience import RetryExecutor
+from cortex_gateway.adapters.pool import alive
 from cortex_gateway.adapters.pool.addresses import RESOLVED_EVERY, Address, resolve
 from cortex_gateway.adapters.pool.connection import Connection
 from cortex_gateway.adapters.pool.errors import unavailable
@@ -59,6 +60,32 @@ class ServicePool:
     def ran_out(self, error: UpstreamTimeout) -> None:
         """A call ended with that."""
         self._hooks.ran_out(self.service, hurried=isinstance(error, OutOfTime))
+
+    # Whether they are there
+
+    def suspect(self, replica: Replica) -> None:
+        """It keeps somebody waiting: it is asked whether it is there, until it says so, and at most once a second."""
+        if not replica.asked and not replica.gone:
+            replica.asked = True
+            task = self.loop.create_task(self._watch(replica))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _watch(self, replica: Replica) -> None:
+        tls = _tls() if replica.address.secure else None
+        try:
+            while not await alive.speaks(replica.address, tls) and not replica.gone:
+                if not replica.hung:
+                    self.replicas.silent(replica)
+                    for connection in list(replica.connections):
+                        if connection.exchange is not None:
+                            connection.exchange.fell_silent()
+                await self.clock.sleep(alive.PATIENCE)
+            if replica.hung:
+                self.replicas.spoken(replica, self.loop.time())
+            await self.clock.sleep(alive.PATIENCE)
+        finally:
+            replica.asked = False
 
     # Connections
 
@@ -138,8 +165,10 @@ class ServicePool:
         end = self.loop.time() + patience
         while self.outstanding() and self.loop.time() < end:  # noqa: ASYNC110 - its end is no event anybody else needs
             await asyncio.sleep(0.01)
-        for task in self._under_way:
+        ending = list(self._under_way)
+        for task in ending:
             task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         for replica in (*self.replicas.all, *self.replicas.former):
             for connection in list(replica.connections):
                 connection.end()
