@@ -164,7 +164,7 @@ class FetchContract:
             (json_reply(b"not JSON"), "is not JSON"),
             (json_reply(bytes(8 << 20) + b" "), "is larger than"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "hung up"),
-            (b"gibberish\r\n\r\n", "not there now"),
+            (b"gibberish\r\n\r\n", "malformed"),
         ],
     )
     async def test_anything_else_is_unavailable_and_says_why(

@@ -68,9 +68,9 @@ class Judged(Paced):
     # By silence
 
     def still_waits(self) -> None:
-        """Its connection tells, now and then."""
+        """Its connection tells, now and then. An upload that is not whole has its route's time first."""
         waited = self._pool.loop.time() - self._began
-        if (replica := self._replica) is not None and not self._answered and waited >= SUSPECT:
+        if (replica := self._replica) is not None and self.sent and not self._answered and waited >= SUSPECT:
             self._pool.suspect(replica)
 
     def fell_silent(self) -> None:
