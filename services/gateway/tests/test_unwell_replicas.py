@@ -121,6 +121,17 @@ class TestSecondTry:
 
             assert (await statuses(front, 4))[503] == 2
 
+    async def test_the_second_one_is_judged_like_the_first(self) -> None:
+        async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+
+        async with in_front_of(counting(UNWELL, [], 0), breaks) as front:
+            front.order.replicas.all[1].outstanding += 1  # the first one is asked first
+            hearing = await carry(front.pool, retry=True)
+
+            assert hearing.heard == ["failed"]
+            assert front.order.replicas.all[1].failures == 1
+
     async def test_who_leaves_before_it_leaves_nothing_behind(self) -> None:
         async with in_front_of(counting(UNWELL, [], 0), counting(OK, [], 1)) as front:
             for _ in range(4):
@@ -173,6 +184,20 @@ class TestProbes:
                 await asyncio.wait_for(hearing.over.wait(), 5)
                 assert hearing.body == b"{}"
             assert front.order.replicas.all[0].ejections == 0
+
+    async def test_and_not_more_than_that(self) -> None:
+        async with in_front_of(hanging([]), counting(OK, [], 1)) as front:
+            out_now(front, 0)
+            budget = front.order.rules.budget
+            assert budget is not None
+            while budget.withdraw():
+                pass
+            codes = [
+                hearing.error and hearing.error.code
+                for hearing in [await carry(front.pool, retry=True, timeout=0.08) for _ in range(2)]
+            ]
+
+        assert codes.count("upstream.timeout") == 1
 
     async def test_what_must_not_be_sent_twice_waits(self) -> None:
         seen: list[int] = []
