@@ -1,6 +1,7 @@
 """The pool in front of several replicas, and of names that stand for some. Real servers."""
 
 import asyncio
+import socket
 from dataclasses import replace
 from typing import Any
 
@@ -142,7 +143,13 @@ class TestNames:
 
         assert hearing.body == b"{}"
 
-    async def test_a_name_that_nobody_knows_is_a_service_that_is_not_there(self) -> None:
+    async def test_a_name_that_nobody_knows_is_a_service_that_is_not_there(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def nobody_knows(*_: Any, **__: Any) -> Any:  # a real resolver may take longer than the request has
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nobody_knows)
         async with in_front_of("http://order.invalid:3001") as front:
             hearing = await carry(front.pool)
 

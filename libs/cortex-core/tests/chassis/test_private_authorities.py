@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -68,15 +69,20 @@ async def behind_tls(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
             writer.write(data)
         writer.close()
 
+    carrying: list[asyncio.Future[Any]] = []
+
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(carry(reader, inner_writer), carry(inner_reader, writer), return_exceptions=True)
+        both = asyncio.gather(carry(reader, inner_writer), carry(inner_reader, writer), return_exceptions=True)
+        carrying.append(both)
+        await both
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        await asyncio.wait_for(asyncio.gather(*carrying), 30)  # who has hung up ends them
 
 
 @pytest.fixture
@@ -91,7 +97,8 @@ async def test_redis_is_believed_by_the_authority_of_the_variable(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(signed.authority))
 
-    async with aclosing(RedisEventBus(secure_redis)) as bus, aclosing(RedisBallot(secure_redis, "order")) as ballot:
+    bus = RedisEventBus(secure_redis, timeout=30)  # who gives up sends it again
+    async with aclosing(bus), aclosing(RedisBallot(secure_redis, "order")) as ballot:
         await bus.publish([order_event(0)])
         await ballot.cast(0)
 
