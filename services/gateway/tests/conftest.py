@@ -14,7 +14,7 @@ from cortex_core.events import MemoryEventBus
 from cortex_core.testing import free_port, serving
 from cortex_gateway import usecases
 from cortex_gateway.adapters import sockets
-from cortex_gateway.adapters.pool import exchange, paced, pool
+from cortex_gateway.adapters.pool import exchange, paced, pool, verdict
 from cortex_gateway.dataplane import ExpressProtocol
 from cortex_gateway.settings import Settings
 from cortex_gateway.wiring import build
@@ -89,6 +89,7 @@ def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         for module in (exchange, paced, pool, sockets):
             monkeypatch.setattr(module, "CONNECT", 10.0)
         monkeypatch.setattr(usecases, "_PROBE_TIMEOUT", 10.0)
+    monkeypatch.setattr(verdict, "SUSPECT", 10.0)  # who keeps somebody waiting is asked; who looks into that says when
 
 
 @pytest.fixture

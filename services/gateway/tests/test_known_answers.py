@@ -31,7 +31,9 @@ ANSWERS: Final = (
     b"HTTP/1.1 200 OK\r\nDate: now\r\nX-Request-Id: req_1\r\nContent-Length: 2\r\n\r\n{}",
     b"HTTP/1.1 200 OK\r\nLocation: /req_1\r\nContent-Length: 0\r\n\r\n",
 )
-"""Each is all that a service sends; then it hangs up, unless it is asked again."""
+"""Each is all that a service sends."""
+UNENDED: Final = {1, 2, 8, 9, 11, 12}
+"""Those after which a connection is not used again. A service that hung up after another could be asked meanwhile."""
 
 
 def outcome(hearing: Hearing) -> tuple[Any, ...]:
@@ -46,10 +48,11 @@ async def by_target(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     """The answer whose number is asked for; it hangs up where its end would not be seen."""
     while True:
         head = await reader.readuntil(b"\r\n\r\n")
-        reply = ANSWERS[int(head.split(b" ", 2)[1][1:])]
+        number = int(head.split(b" ", 2)[1][1:])
+        reply = ANSWERS[number]
         bodiless = head.startswith(b"HEAD")
         writer.write(reply[: reply.rindex(b"\r\n\r\n") + 4] if bodiless else reply)
-        if reply not in {OK, EMPTY} and not bodiless:
+        if number in UNENDED and not bodiless:
             return
 
 

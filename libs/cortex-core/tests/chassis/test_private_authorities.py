@@ -86,8 +86,8 @@ async def behind_tls(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
 
 
 @pytest.fixture
-async def secure_redis(redis_server: RedisServer, signed: Signed) -> AsyncIterator[str]:
-    port = int(redis_server.url.rpartition(":")[2].partition("/")[0])
+async def secure_redis(redis_url: str, signed: Signed) -> AsyncIterator[str]:
+    port = int(redis_url.rpartition(":")[2].partition("/")[0])
     async with behind_tls(port, signed.server) as outer:
         yield f"rediss://localhost:{outer}/0"
 
