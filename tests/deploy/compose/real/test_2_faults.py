@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from scripts.compose.images import BROKEN_OFF, noise, post_image
 from scripts.compose.orders import Orders, all_end, ask, counted, upload_slowly
 from scripts.compose.page import commands
 from scripts.compose.project import Project, run, until
@@ -51,6 +53,21 @@ def test_a_killed_container_comes_back_and_no_order_is_lost(
     figure = f"healthy after {back:.1f} s; {len(orders.acknowledged)} acknowledged, {refused} refused, lost 0"
     note(f"SIGKILL of {service}", figure)
     assert ended["completed"] == len(orders.acknowledged), ended
+
+
+def test_the_largest_images_there_may_be_all_at_once_end_no_process(hub: Project, note: Any) -> None:
+    """Noise, uncompressed, as long as a body may be: bytes and pixels of more than compute has memory for."""
+    image = noise(2890, 2880)
+    began = hub.state("compute")["StartedAt"]
+
+    with ThreadPoolExecutor(20) as uploads:
+        statuses = Counter(uploads.map(lambda _: post_image(hub.url, image), range(20)))
+
+    state = hub.state("compute")
+    note("20 images of 33 MB at once", f"{statuses[200]} processed, {20 - statuses[200]} refused, compute not ended")
+    assert (state["StartedAt"], state["OOMKilled"]) == (began, False)
+    assert statuses[200] >= 1
+    assert statuses.keys() <= {200, 503, BROKEN_OFF}, statuses
 
 
 def test_postgresql_stopped_while_it_makes_its_files_makes_them_anew(another: Callable[..., Project]) -> None:
