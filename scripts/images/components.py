@@ -59,7 +59,7 @@ def distribution(found: Distribution, contents: Contents, lock: Mapping[tuple[st
     )  # fmt: skip
     if hashes := lock.get((found.name, found.version)):
         component.external_references.add(_archive(
-            f"https://pypi.org/project/{found.name}/{found.version}/#files",
+            str(url),
             [HashType(alg=HashAlgorithm.SHA_256, content=each) for each in hashes],
             "the archives that the lock allows; one of them was installed",
         ))  # fmt: skip
@@ -135,9 +135,8 @@ def script(record: Mapping[str, str]) -> Made:
     kind, _, digest = record.get("integrity", "").partition("-")
     if kind == "sha512":
         content = base64.b64decode(digest).hex()
-        place = f"https://registry.npmjs.org/{name}/-/{name}-{version}.tgz"
         hashes = [HashType(alg=HashAlgorithm.SHA_512, content=content)]
-        component.external_references.add(_archive(place, hashes, "the archive that the files were taken from"))
+        component.external_references.add(_archive(str(url), hashes, "the archive that the files were taken from"))
     return Made(component)
 
 
