@@ -11,9 +11,21 @@ from cortex_gateway.adapters import PoolReporter
 from cortex_gateway.adapters.pool import ConnectionPool
 from cortex_gateway.routes import Service
 
-from .carrier_server import Script, serving_raw
+from .carrier_server import OK, Script, serving_raw
 
 UNWELL = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+
+
+def waiting(go_on: asyncio.Event) -> Script:
+    """A service that answers when it is told to."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            await go_on.wait()
+            writer.write(OK)
+
+    return script
 
 
 class Front:

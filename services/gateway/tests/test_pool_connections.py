@@ -15,7 +15,7 @@ from cortex_core.testing import eventually
 from cortex_gateway.adapters.pool import connection, service
 
 from .carrier_server import OK, Hearing, carry, departure, for_ever, replying
-from .pool_front import counting, in_front_of
+from .pool_front import counting, in_front_of, waiting
 
 
 class TestConnections:
@@ -86,12 +86,7 @@ class TestConnections:
 
     async def test_kept_ones_give_way_where_others_are_needed(self) -> None:
         go_on = asyncio.Event()
-
-        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                await go_on.wait()
-                writer.write(OK)
+        slow = waiting(go_on)
 
         async with in_front_of(slow, slow, connections=2) as front:
             for _ in range(3):

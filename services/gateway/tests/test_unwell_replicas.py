@@ -10,7 +10,7 @@ from cortex_gateway.adapters.pool import verdict
 from cortex_gateway.adapters.pool.replicas import FAILURES
 
 from .carrier_server import OK, Hearing, Script, carry, departure, for_ever
-from .pool_front import UNWELL, Front, counting, in_front_of
+from .pool_front import UNWELL, Front, counting, in_front_of, waiting
 
 BROKEN = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
 LONG = b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n"  # and nothing more: it is not waited for
@@ -51,12 +51,7 @@ class TestErrors:
     async def test_one_that_errs_at_once_is_left_out(self) -> None:
         seen: list[int] = []
         go_on = asyncio.Event()
-
-        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                await go_on.wait()
-                writer.write(OK)
+        slow = waiting(go_on)
 
         async with in_front_of(counting(BROKEN, seen, 0), slow, connections=200) as front:
             hearings = [Hearing() for _ in range(40)]

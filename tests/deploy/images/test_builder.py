@@ -154,12 +154,9 @@ def test_a_file_is_not_written_twice_differently(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Path:
+def environment(tmp_path: Path, site: Path) -> Path:
     """A virtual environment with one package of others, and one of ours."""
     place = tmp_path / "venv"
-    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(place)}))
-    (place / "bin").mkdir(parents=True)
-    (place / "bin/python").symlink_to(Path(sys.executable).resolve())
     files = {
         "theirs/__init__.py": '"""Theirs."""\n', "theirs/data.json": "{}", "theirs/hints.pyi": "",
         "theirs/tests/test_it.py": "",

@@ -134,11 +134,8 @@ def test_a_file_of_another_shape_is_refused(source: str) -> None:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Path:
+def environment(tmp_path: Path, site: Path) -> Path:
     place = tmp_path / "venv"
-    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(place)}))
-    (place / "bin").mkdir(parents=True)
-    (place / "bin/python").symlink_to(Path(sys.executable).resolve())
     for name in LATE:
         (site / name).parent.mkdir(parents=True, exist_ok=True)
         (site / name).write_bytes((SITE / name).read_bytes())

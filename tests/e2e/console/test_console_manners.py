@@ -97,16 +97,14 @@ def welcome(socket: WebSocketRoute) -> None:
     socket.send('{"type":"welcome"}')
 
 
-def test_a_page_whose_visitor_is_over_the_limit_asks_seldom_and_fills_when_there_is_room(
-    console: Any, asked: list[str]
-) -> None:
-    def refuse(route: Route) -> None:
-        told = {"code": "rate-limit.exceeded", "detail": "more than 100 in 60 s; wait before you ask again"}
-        limit = {"Retry-After": "20", "X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "0"}
-        route.fulfill(status=429, content_type="application/problem+json", headers=limit, body=json.dumps(told))
+Behaviour = Callable[[WebSocketRoute], None]
 
+
+def opened_refused(console: Any, refuse: Callable[[Route], None], code: int) -> tuple[Any, list[str], list[Behaviour]]:
+    """The page where requests are refused so, and sockets closed by `code`; the sockets' addresses; and what becomes of
+    the next ones, by its first."""
     sockets: list[str] = []
-    behave: list[Callable[[WebSocketRoute], None]] = [lambda socket: socket.close(code=1013)]
+    behave: list[Behaviour] = [lambda socket: socket.close(code=code)]
 
     def talk(socket: WebSocketRoute) -> None:
         sockets.append(socket.url)
@@ -116,7 +114,18 @@ def test_a_page_whose_visitor_is_over_the_limit_asks_seldom_and_fills_when_there
     console.context.route_web_socket("**/ws", talk)
     console.expects_outage = True
     console.page.clock.install()
-    page = console.open(live=False)
+    return console.open(live=False), sockets, behave
+
+
+def test_a_page_whose_visitor_is_over_the_limit_asks_seldom_and_fills_when_there_is_room(
+    console: Any, asked: list[str]
+) -> None:
+    def refuse(route: Route) -> None:
+        told = {"code": "rate-limit.exceeded", "detail": "more than 100 in 60 s; wait before you ask again"}
+        limit = {"Retry-After": "20", "X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "0"}
+        route.fulfill(status=429, content_type="application/problem+json", headers=limit, body=json.dumps(told))
+
+    page, sockets, behave = opened_refused(console, refuse, 1013)
     console.show("files")
     expect(page.locator("#banner-text")).to_contain_text("Try again in 20 s; the page itself waits")
     expect(page.locator("#files-empty")).to_contain_text("(rate-limit.exceeded); try again in 20 s.")
@@ -175,18 +184,7 @@ def test_who_is_not_known_does_not_knock_again_until_something_changes(console: 
         kept = {name: value for name, value in route.request.headers.items() if name != "authorization"}
         route.continue_(headers=kept)
 
-    sockets: list[str] = []
-    behave: list[Callable[[WebSocketRoute], None]] = [lambda socket: socket.close(code=1008)]
-
-    def talk(socket: WebSocketRoute) -> None:
-        sockets.append(socket.url)
-        behave[0](socket)
-
-    console.context.route("**/api/**", refuse)
-    console.context.route_web_socket("**/ws", talk)
-    console.expects_outage = True
-    console.page.clock.install()
-    page = console.open(live=False)
+    page, sockets, behave = opened_refused(console, refuse, 1008)
     expect(page.locator("#banner")).to_be_visible()
     let_pass(page, 5)
     asked.clear()

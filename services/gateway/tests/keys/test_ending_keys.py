@@ -13,16 +13,22 @@ from cortex_core.testing import FakeClock, eventually
 from .callers import WISH, Caller, caller
 
 
+@pytest.fixture
+async def heard(bus: MemoryEventBus) -> list[CloudEvent]:
+    """What is said of keys from now on."""
+    events: list[CloudEvent] = []
+
+    async def hear(event: CloudEvent) -> None:
+        events.append(event)
+
+    await bus.subscribe({"key"}, hear)
+    return events
+
+
 class TestEnding:
     async def test_a_revoked_key_is_kept_and_opens_nothing(
-        self, root: Caller, client: ClientSession, bus: MemoryEventBus
+        self, root: Caller, client: ClientSession, heard: list[CloudEvent]
     ) -> None:
-        heard: list[CloudEvent] = []
-
-        async def hear(event: CloudEvent) -> None:
-            heard.append(event)
-
-        await bus.subscribe({"key"}, hear)
         _, key = await root("POST", body={"name": "second", "scopes": ["keys:admin"]})
         second = Caller(client, key["secret"])
         assert (await second("GET"))[0] == 200
@@ -40,14 +46,8 @@ class TestEnding:
         assert event.data == {"keyId": key["keyId"], "revokedBy": root.key_id}
 
     async def test_rotation_gives_another_secret_and_the_old_one_its_grace(
-        self, root: Caller, client: ClientSession, clock: FakeClock, bus: MemoryEventBus
+        self, root: Caller, client: ClientSession, clock: FakeClock, heard: list[CloudEvent]
     ) -> None:
-        heard: list[CloudEvent] = []
-
-        async def hear(event: CloudEvent) -> None:
-            heard.append(event)
-
-        await bus.subscribe({"key"}, hear)
         _, key = await root("POST", body={"name": "second", "scopes": ["keys:admin"]})
 
         status, rotated = await root("POST", f"/{key['keyId']}/rotate", body={"grace": 30})
@@ -63,14 +63,8 @@ class TestEnding:
         assert [(await each("GET"))[0] for each in (old, new)] == [401, 200]
 
     async def test_a_second_rotation_leaves_the_first_secret_its_grace_and_a_third_is_refused(
-        self, root: Caller, client: ClientSession, clock: FakeClock, bus: MemoryEventBus
+        self, root: Caller, client: ClientSession, clock: FakeClock, heard: list[CloudEvent]
     ) -> None:
-        heard: list[CloudEvent] = []
-
-        async def hear(event: CloudEvent) -> None:
-            heard.append(event)
-
-        await bus.subscribe({"key"}, hear)
         _, key = await root("POST", body={"name": "second", "scopes": ["keys:admin"]})
         rotate = f"/{key['keyId']}/rotate"
         _, second = await root("POST", rotate, body={"grace": 30})
