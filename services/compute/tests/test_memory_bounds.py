@@ -1,10 +1,12 @@
 """What images cost, how the budget is shared, and where it comes from."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from cortex_compute.adapters.machine import memory_limit
+from cortex_compute.adapters.memory import MemoryBudget
 from cortex_compute.domain import KEPT, MIB, Bounds, Header, ImageFormat, ImageNeedsTooMuch, work_of
 from cortex_compute.settings import Settings
 from cortex_compute.wiring import bounds_of
@@ -85,3 +87,18 @@ def test_the_budget_is_what_the_limit_leaves_each_process() -> None:
     assert bounds_of(Settings(env="test"), 1024 * MIB).budget == 1024 * MIB - KEPT
     assert bounds_of(Settings(env="test", server_workers=2), 1024 * MIB).budget == 512 * MIB - KEPT
     assert bounds_of(Settings(env="test", memory_budget=300), 1024 * MIB).budget == 300 * MIB
+
+
+async def test_who_leaves_in_the_turn_in_which_there_is_room_takes_none_of_it() -> None:
+    budget = MemoryBudget(Bounds(budget=100, files=20))
+    first, leaving, last = (budget.room() for _ in range(3))
+    await first.take_work(80)
+    waiting = [asyncio.create_task(each.take_work(70)) for each in (leaving, last)]
+    await asyncio.sleep(0)
+
+    waiting[0].cancel()
+    first.release()
+    await asyncio.wait_for(waiting[1], 5)
+
+    leaving.release()
+    assert (waiting[0].cancelled(), last.work, budget.reserved) == (True, 70, 70)

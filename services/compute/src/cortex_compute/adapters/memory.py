@@ -35,6 +35,8 @@ class MemoryBudget:
         self._work += work
         while self._waiting and self._fits(self._waiting[0][2]):
             granted, room, size = self._waiting.popleft()
+            if granted.cancelled():  # it has not been told yet
+                continue
             room.work += size
             self._work += size
             granted.set_result(None)
